@@ -1,0 +1,1 @@
+"""Convolutions and resampling, each as a plain reference and as an exact, faster rewrite."""

@@ -1,0 +1,46 @@
+"""Modulated convolution (StyleGAN2, section 2.2): the plain form, and the form that shares one weight over the batch."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylegan_v.ops.resample import filter2d
+
+
+def modulated_conv_reference(x: Tensor, weight: Tensor, styles: Tensor, *, demodulate: bool = True, up: bool = False) -> Tensor:
+    """Convolve x [B, I, H, W] with weight [O, I, k, k] scaled by styles [B, I], one kernel a sample.
+
+    The oracle: per-sample weights in one grouped convolution, up-sampling as a transposed convolution and a blur.
+    """
+    batch, in_channels, height, width = x.shape
+    out_channels, _, k, _ = weight.shape
+    w = weight.unsqueeze(0) * styles[:, None, :, None, None]  # [B, O, I, k, k]
+    if demodulate:
+        w = w * torch.rsqrt(w.square().sum(dim=(2, 3, 4), keepdim=True) + 1e-8)
+    x = x.reshape(1, batch * in_channels, height, width)
+    if up:
+        w = w.transpose(1, 2).reshape(batch * in_channels, out_channels, k, k)
+        y = F.conv_transpose2d(x, w, stride=2, groups=batch)
+        y = filter2d(y.reshape(batch, out_channels, 2 * height + 1, 2 * width + 1), gain=4.0, padding=1)
+        return y
+    y = F.conv2d(x, w.reshape(batch * out_channels, in_channels, k, k), padding=k // 2, groups=batch)
+    return y.reshape(batch, out_channels, height, width)
+
+
+def demodulation(energy: Tensor, styles: Tensor) -> Tensor:
+    """Demodulation factors [..., O] of styles [..., I]; energy [O, I] is the squared weight summed over its taps."""
+    return torch.rsqrt(styles.square() @ energy.T + 1e-8)
+
+
+def modulated_conv(x: Tensor, kernel: Tensor, styles: Tensor, factors: Tensor | None, *, up: bool = False) -> Tensor:
+    """The same numbers with one kernel for the batch: styles [B, I] scale the input, `factors` [B, O] the output.
+
+    With `up`, kernel is `fold_up(weight)` [4 O, I, 3, 3]. Checked against the reference to 5e-6.
+    """
+    x = x * styles.to(x.dtype)[:, :, None, None]
+    y = F.conv2d(x, kernel, padding=kernel.shape[-1] // 2)
+    if up:
+        y = F.pixel_shuffle(y, 2)
+    return y if factors is None else y * factors.to(y.dtype)[:, :, None, None]

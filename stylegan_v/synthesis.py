@@ -1,0 +1,229 @@
+"""The synthesis network: ws and motion to frames. Content is constant in time, motion enters at 4×4 (or in the styles)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from stylegan_v.config import GeneratorConfig
+from stylegan_v.layers import Linear, activate
+from stylegan_v.motion import MotionEncoder
+from stylegan_v.ops.modconv import demodulation, modulated_conv, modulated_conv_reference
+from stylegan_v.ops.resample import fold_up, upsample_image
+
+Noise = Literal["const", "none"] | torch.Generator
+Path = Literal["fast", "reference"]
+
+
+class ModulatedLayer(nn.Module):
+    """A modulated convolution with its style affine: a hidden layer (3×3, demodulated, activated) or a ToRGB (1×1)."""
+
+    noise_const: Tensor
+
+    def __init__(
+        self, in_channels: int, out_channels: int, style_dim: int, resolution: int, *, rgb: bool = False, up: bool = False, noise: bool = False, clamp: float | None = None
+    ) -> None:
+        super().__init__()
+        k = 1 if rgb else 3
+        self.rgb, self.up, self.clamp, self.resolution = rgb, up, clamp, resolution
+        self.affine = Linear(style_dim, in_channels, bias_init=1.0)
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, k, k))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.style_gain = 1 / math.sqrt(in_channels) if rgb else 1.0
+        self.use_noise = noise
+        if noise:
+            self.register_buffer("noise_const", torch.randn(resolution, resolution))
+            self.noise_strength = nn.Parameter(torch.zeros([]))
+        self._kept: tuple[object, Tensor, Tensor] | None = None
+
+    def kernels(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """The shared kernel of the fast path in `dtype` and the squared weights [O, I]; kept while the weight is frozen."""
+        frozen = not (self.weight.requires_grad and torch.is_grad_enabled())
+        key = (self.weight.data_ptr(), self.weight._version, self.weight.device, dtype)
+        if frozen and self._kept is not None and self._kept[0] == key:
+            return self._kept[1], self._kept[2]
+        kernel = fold_up(self.weight) if self.up else self.weight
+        kernel = kernel.to(dtype).contiguous(memory_format=torch.channels_last)
+        energy = self.weight.square().sum(dim=(2, 3))
+        if frozen and not torch.is_inference_mode_enabled():
+            self._kept = (key, kernel.detach(), energy.detach())
+        return kernel, energy
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_kept": None}  # a copy or a pickle does not carry the cache
+
+    def forward(self, x: Tensor, styles: Tensor, noise: Noise = "const", path: Path = "fast") -> Tensor:
+        """Map x [N·T, I, H, W] with styles [N, 1 or T, I] to [N·T, O, H', W']."""
+        batch = x.shape[0]
+        styles = styles * self.style_gain
+        if path == "reference":
+            x = modulated_conv_reference(x, self.weight, _per_frame(styles, batch), demodulate=not self.rgb, up=self.up)
+        else:
+            kernel, energy = self.kernels(x.dtype)
+            factors = None if self.rgb else _per_frame(demodulation(energy, styles), batch)
+            x = modulated_conv(x, kernel, _per_frame(styles, batch), factors, up=self.up)
+        if self.use_noise and noise != "none":
+            x = x + (self._noise(noise, batch, x) * self.noise_strength).to(x.dtype)
+        x = x + self.bias.to(x.dtype)[:, None, None]
+        if self.rgb:
+            return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
+        return activate(x, clamp=self.clamp)
+
+    def _noise(self, noise: Noise, batch: int, x: Tensor) -> Tensor:
+        if isinstance(noise, torch.Generator):
+            shape = (batch, 1, self.resolution, self.resolution)
+            return torch.randn(shape, generator=noise, device=noise.device).to(x.device)
+        return self.noise_const
+
+
+def _per_frame(styles: Tensor, batch: int) -> Tensor:
+    """Styles [N, 1 or T, I] as one row a frame, [N·T, I]."""
+    n, frames, width = styles.shape
+    return styles.expand(n, batch // n, width).reshape(batch, width) if frames == 1 else styles.reshape(batch, width)
+
+
+class TemporalInput(nn.Module):
+    """The learned constant [1, C, 4, 4], to which the motion codes are appended as channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.const = nn.Parameter(torch.randn(1, channels, 4, 4))
+
+
+class WrappedInput(nn.Module):
+    """A holder whose only member `input` is the constant; it exists for the names in official files."""
+
+    def __init__(self, channels: int, temporal: bool) -> None:
+        super().__init__()
+        self.input = TemporalInput(channels) if temporal else nn.Parameter(torch.randn(channels, 4, 4))
+
+
+class Block(nn.Module):
+    """All layers of one resolution."""
+
+    def __init__(self, cfg: GeneratorConfig, resolution: int) -> None:
+        super().__init__()
+        channels = cfg.channels(resolution)
+        style_dim = cfg.w_dim + (cfg.motion_dim if cfg.motion_in == "styles" else 0)
+        extra = cfg.motion_dim if cfg.motion_in == "input" else 0
+        clamp, noise = cfg.conv_clamp, cfg.use_noise
+        if resolution > 4:
+            self.conv0 = ModulatedLayer(cfg.channels(resolution // 2), channels, style_dim, resolution, up=True, noise=noise, clamp=clamp)
+        elif cfg.input_kind == "bare":
+            self.const = nn.Parameter(torch.randn(channels, 4, 4))
+        else:
+            self.input = WrappedInput(channels, cfg.input_kind == "temporal")
+        in_channels = channels + (extra if resolution == 4 else 0)
+        self.conv1 = ModulatedLayer(in_channels, channels, style_dim, resolution, noise=noise, clamp=clamp)
+        self.torgb = ModulatedLayer(channels, 3, style_dim, resolution, rgb=True, clamp=clamp)
+
+    def constant(self) -> Tensor:
+        """The learned 4×4 constant, [C, 4, 4]."""
+        if hasattr(self, "const"):
+            return self.const
+        inner = self.input.input
+        return inner.const[0] if isinstance(inner, TemporalInput) else inner
+
+
+class Synthesis(nn.Module):
+    """ws [N, L, D] or per frame [N, T, L, D], with t and motion_z or motion_v, to frames [N, T, 3, H, W]."""
+
+    def __init__(self, cfg: GeneratorConfig) -> None:
+        super().__init__()
+        self.cfg = cfg
+        if cfg.motion:
+            self.motion_encoder = MotionEncoder(cfg.motion, cfg.c_dim)
+        for resolution in cfg.resolutions:
+            setattr(self, f"b{resolution}", Block(cfg, resolution))
+        self.num_ws = sum(1 if resolution == 4 else 2 for resolution in cfg.resolutions) + 1
+        self.compute_dtype = torch.float32  # of the convolutions; set_precision changes it, weights stay float32
+
+    def layers(self) -> Iterator[tuple[str, int, ModulatedLayer]]:
+        """Name, ws row and module of every modulated layer, in order; a ToRGB shares the row of the next block's first convolution."""
+        row = 0
+        for resolution in self.cfg.resolutions:
+            block = getattr(self, f"b{resolution}")
+            for name in ("conv0", "conv1"):
+                if hasattr(block, name):
+                    yield f"b{resolution}.{name}", row, getattr(block, name)
+                    row += 1
+            yield f"b{resolution}.torgb", row, block.torgb
+
+    def styles(self, ws: Tensor, motion_v: Tensor | None = None) -> dict[str, Tensor]:
+        """Styles of every layer, [N, 1, I], or [N, T, I] for ws per frame or where motion enters the styles."""
+        if ws.ndim == 3:
+            ws = ws.unsqueeze(1)  # [N, 1, L, D]
+        if self.cfg.motion_in == "styles" and self.cfg.motion:
+            if motion_v is None:
+                raise ValueError("this generator's styles depend on motion: motion_v [N, T, V] is wanted")
+            frames = motion_v.shape[1]
+            rows = motion_v.unsqueeze(2).expand(-1, -1, ws.shape[2], -1)
+            ws = torch.cat([ws.expand(-1, frames, -1, -1), rows], dim=3)
+        return {name: layer.affine(ws[:, :, row]) for name, row, layer in self.layers()}
+
+    def forward(
+        self,
+        ws: Tensor,
+        t: Tensor | None = None,
+        motion_z: Tensor | None = None,
+        c: Tensor | None = None,
+        *,
+        motion_v: Tensor | None = None,
+        styles_delta: Mapping[str, Tensor] | None = None,
+        noise: Noise = "const",
+        path: Path = "fast",
+    ) -> Tensor:
+        """Frames [N, T, 3, H, W], about in [-1, 1], of ws [N, L, D] or [N, T, L, D].
+
+        Motion is given as codes `motion_v` [N, T, V], or as `t` [N, T] (frames) with `motion_z` [N, M, z_dim]; an image
+        generator takes neither. `styles_delta` maps layer names to changes [I], [T, I] or [N, T, I] added to the styles.
+        `path="reference"` is the plain, slow form of every convolution. Raises ValueError for shapes that do not fit.
+        """
+        if self.cfg.motion is None:
+            motion_v = None
+        elif motion_v is None:
+            if t is None or motion_z is None:
+                raise ValueError("a video generator wants motion_v, or t and motion_z")
+            motion_v = self.motion_encoder(t, self.motion_encoder.trajectory(motion_z, c), c)
+        frames = ws.shape[1] if ws.ndim == 4 else 1
+        if motion_v is not None:
+            if frames not in (1, motion_v.shape[1]):
+                raise ValueError(f"ws has {frames} frames, motion_v {motion_v.shape[1]}")
+            frames = motion_v.shape[1]
+        styles = self.styles(ws, motion_v)
+        if styles_delta:
+            styles = _changed(styles, styles_delta)
+        n = ws.shape[0]
+        return self._render(styles, motion_v, n, frames, noise, path).unflatten(0, (n, frames))
+
+    def _render(self, styles: dict[str, Tensor], motion_v: Tensor | None, n: int, frames: int, noise: Noise, path: Path) -> Tensor:
+        x = self._input(motion_v, n * frames).to(self.compute_dtype)
+        if path == "fast":
+            x = x.contiguous(memory_format=torch.channels_last)
+        image: Tensor | None = None
+        for resolution in self.cfg.resolutions:
+            block, key = getattr(self, f"b{resolution}"), f"b{resolution}."
+            for name in ("conv0", "conv1"):
+                if hasattr(block, name):
+                    x = getattr(block, name)(x, styles[key + name], noise, path)
+            rgb = block.torgb(x, styles[key + "torgb"], noise, path).float()
+            image = rgb if image is None else upsample_image(image) + rgb
+        assert image is not None
+        return image
+
+    def _input(self, motion_v: Tensor | None, batch: int) -> Tensor:
+        x = self.b4.constant().unsqueeze(0).expand(batch, -1, -1, -1)
+        if motion_v is None or self.cfg.motion_in == "styles":
+            return x
+        motion = motion_v.reshape(batch, -1, 1, 1).expand(-1, -1, 4, 4)
+        return torch.cat([x, motion], dim=1)
+
+
+def _changed(styles: dict[str, Tensor], delta: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    if unknown := sorted(set(delta) - set(styles)):
+        raise ValueError(f"styles_delta names {unknown[0]!r}; this generator has {', '.join(styles)}")
+    return {name: value + delta[name] if name in delta else value for name, value in styles.items()}
