@@ -1,0 +1,46 @@
+"""Models by name: what exists, where it lies, fetching what does not ship. Importing this imports no torch."""
+
+from vedit.models.download import BadDownload, DownloadFailed
+from vedit.models.generators import NoGenerator, find_generator, load_generator
+from vedit.models.inspection import NotAModel, describe
+from vedit.models.registry import BUILTIN_GENERATORS, MODELS, Model, ModelFile, UnknownModel, get
+from vedit.models.store import (
+    ASSETS,
+    MissingModel,
+    Verification,
+    cache_dir,
+    find,
+    local_generators,
+    locate,
+    offline,
+    pull,
+    search_path,
+    verify,
+)
+
+__all__ = [
+    "ASSETS",
+    "BUILTIN_GENERATORS",
+    "MODELS",
+    "BadDownload",
+    "DownloadFailed",
+    "MissingModel",
+    "Model",
+    "ModelFile",
+    "NoGenerator",
+    "NotAModel",
+    "UnknownModel",
+    "Verification",
+    "cache_dir",
+    "describe",
+    "find",
+    "find_generator",
+    "get",
+    "load_generator",
+    "local_generators",
+    "locate",
+    "offline",
+    "pull",
+    "search_path",
+    "verify",
+]

@@ -1,0 +1,43 @@
+"""Generators by name or path: the built-in ones, those along VEDIT_MODEL_PATH, any checkpoint file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vedit.errors import VeditError
+from vedit.models.registry import UnknownModel
+from vedit.models.store import local_generators, plain_name
+
+if TYPE_CHECKING:  # `vedit models list` needs no torch
+    from stylegan_v import Generator
+
+
+class NoGenerator(VeditError, FileNotFoundError):
+    """A path was given for a generator and nothing lies there."""
+
+
+def find_generator(name_or_path: str | Path) -> Path:
+    """The checkpoint file of a generator: a built-in's or search path's name, else a path. Raises UnknownModel or NoGenerator."""
+    text = str(name_or_path)
+    if plain_name(text):
+        known = dict(local_generators())
+        if text in known:
+            return known[text]
+        if not Path(text).exists():
+            raise UnknownModel(text, list(known), kind="generator")
+    path = Path(text)
+    if not path.is_file():
+        found = "is a folder" if path.is_dir() else "does not exist"
+        raise NoGenerator(f"generator {text} {found}; give a name (`vedit models list`) or a .safetensors file")
+    return path
+
+
+def load_generator(name_or_path: str | Path, device: str = "cpu") -> Generator:
+    """A generator ready for use (eval, no gradients to its weights) by name or path.
+
+    Raises UnknownModel with the names there are, NoGenerator, and the errors of `stylegan_v.load_generator`.
+    """
+    from stylegan_v import load_generator as load
+
+    return load(find_generator(name_or_path), device=device)
