@@ -74,17 +74,29 @@ class Conv2d(nn.Module):
 
     def forward(self, x: Tensor, gain: float = 1.0, path: str = "fast") -> Tensor:
         """Map x [B, in, H, W] to [B, out, H', W']; `gain` scales the result and the clamp."""
-        weight = self.weight * self.weight_gain
+        if path == "reference":
+            return self._reference(x, gain)
+        # Every gain is linear up to the leaky ReLU, which is homogeneous: scale the small weight, not the large map.
+        total = gain * (GAIN if self.act else 1.0)
+        weight = self.weight * (self.weight_gain * total)
+        bias = None if self.bias is None else (self.bias * total).to(x.dtype)
         if not self.down:
-            y = F.conv2d(x, weight.to(x.dtype), padding=self.kernel_size // 2)
+            y = F.conv2d(x, weight.to(x.dtype), bias, padding=self.kernel_size // 2)
         elif self.kernel_size == 1:
-            y = F.conv2d(filter2d(x, padding=1, stride=2), weight.to(x.dtype))
-        elif path == "reference":
-            y = F.conv2d(filter2d(x, padding=2), weight.to(x.dtype), stride=2)
+            y = F.conv2d(filter2d(x, padding=1, stride=2), weight.to(x.dtype), bias)
         else:
-            y = F.conv2d(x, fold(weight, 1.0).to(x.dtype), stride=2, padding=2)
+            y = F.conv2d(x, fold(weight, 1.0).to(x.dtype), bias, stride=2, padding=2)
+        y = F.leaky_relu(y, SLOPE) if self.act else y
+        return y if self.clamp is None or not self.act else y.clamp(-self.clamp * gain, self.clamp * gain)
+
+    def _reference(self, x: Tensor, gain: float) -> Tensor:
+        weight = self.weight * self.weight_gain
+        if self.down and self.kernel_size == 1:
+            y = F.conv2d(filter2d(x, padding=1, stride=2), weight)
+        elif self.down:
+            y = F.conv2d(filter2d(x, padding=2), weight, stride=2)
+        else:
+            y = F.conv2d(x, weight, padding=self.kernel_size // 2)
         if self.bias is not None:
-            y = y + self.bias.to(y.dtype)[:, None, None]
-        if self.act:
-            return activate(y, gain, self.clamp)
-        return y * gain
+            y = y + self.bias[:, None, None]
+        return activate(y, gain, self.clamp) if self.act else y * gain

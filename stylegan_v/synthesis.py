@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylegan_v.config import GeneratorConfig
-from stylegan_v.layers import Linear, activate
+from stylegan_v.layers import GAIN, SLOPE, Linear, activate
 from stylegan_v.motion import MotionEncoder
 from stylegan_v.ops.modconv import demodulation, modulated_conv, modulated_conv_reference
 from stylegan_v.ops.resample import fold_up, upsample_image
@@ -62,16 +63,26 @@ class ModulatedLayer(nn.Module):
         styles = styles * self.style_gain
         if path == "reference":
             x = modulated_conv_reference(x, self.weight, _per_frame(styles, batch), demodulate=not self.rgb, up=self.up)
-        else:
-            kernel, energy = self.kernels(x.dtype)
-            factors = None if self.rgb else _per_frame(demodulation(energy, styles), batch)
-            x = modulated_conv(x, kernel, _per_frame(styles, batch), factors, up=self.up)
-        if self.use_noise and noise != "none":
-            x = x + (self._noise(noise, batch, x) * self.noise_strength).to(x.dtype)
-        x = x + self.bias.to(x.dtype)[:, None, None]
+            x = x + self._offset(x, noise)
+            return self._clamped(x) if self.rgb else activate(x, clamp=self.clamp)
+        kernel, energy = self.kernels(x.dtype)
         if self.rgb:
-            return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
-        return activate(x, clamp=self.clamp)
+            return self._clamped(modulated_conv(x, kernel, _per_frame(styles, batch)) + self._offset(x, noise))
+        # The activation's gain is folded into what is scaled and added anyway; the leaky ReLU is homogeneous.
+        factors = _per_frame(demodulation(energy, styles), batch) * GAIN
+        x = modulated_conv(x, kernel, _per_frame(styles, batch), up=self.up)
+        x = torch.addcmul(self._offset(x, noise) * GAIN, x, factors.to(x.dtype)[:, :, None, None])
+        return self._clamped(F.leaky_relu(x, SLOPE))
+
+    def _clamped(self, x: Tensor) -> Tensor:
+        return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
+
+    def _offset(self, x: Tensor, noise: Noise) -> Tensor:
+        """Bias and, where the layer has it, noise: [O, 1, 1] or [B or 1, O, H, W], in the type of x."""
+        bias = self.bias[:, None, None]
+        if self.use_noise and noise != "none":
+            bias = bias + self._noise(noise, x.shape[0], x) * self.noise_strength
+        return bias.to(x.dtype)
 
     def _noise(self, noise: Noise, batch: int, x: Tensor) -> Tensor:
         if isinstance(noise, torch.Generator):

@@ -34,13 +34,10 @@ def demodulation(energy: Tensor, styles: Tensor) -> Tensor:
     return torch.rsqrt(styles.square() @ energy.T + 1e-8)
 
 
-def modulated_conv(x: Tensor, kernel: Tensor, styles: Tensor, factors: Tensor | None, *, up: bool = False) -> Tensor:
-    """The same numbers with one kernel for the batch: styles [B, I] scale the input, `factors` [B, O] the output.
+def modulated_conv(x: Tensor, kernel: Tensor, styles: Tensor, *, up: bool = False) -> Tensor:
+    """The same numbers, before demodulation, with one kernel for the batch: styles [B, I] scale the input.
 
-    With `up`, kernel is `fold_up(weight)` [4 O, I, 3, 3]. Checked against the reference to 5e-6.
+    With `up`, kernel is `fold_up(weight)` [4 O, I, 3, 3]. Times `demodulation`, checked against the reference to 5e-6.
     """
-    x = x * styles.to(x.dtype)[:, :, None, None]
-    y = F.conv2d(x, kernel, padding=kernel.shape[-1] // 2)
-    if up:
-        y = F.pixel_shuffle(y, 2)
-    return y if factors is None else y * factors.to(y.dtype)[:, :, None, None]
+    y = F.conv2d(x * styles.to(x.dtype)[:, :, None, None], kernel, padding=kernel.shape[-1] // 2)
+    return F.pixel_shuffle(y, 2) if up else y

@@ -36,6 +36,6 @@ def fold(weight: Tensor, gain: float) -> Tensor:
 
 def fold_up(weight: Tensor) -> Tensor:
     """The four 3x3 phase kernels of an up-sampling 3x3 convolution, [4 O, I, 3, 3], channel order o * 4 + 2 a + b."""
-    folded = fold(weight, 4.0)
-    phases = [folded[..., [a + 4, a + 2, a], :][..., [b + 4, b + 2, b]] for a in (0, 1) for b in (0, 1)]
+    folded = fold(weight, 4.0).flip((-2, -1))  # flipped, so that the taps a + 4, a + 2, a are a strided view
+    phases = [folded[..., 1 - a :: 2, 1 - b :: 2] for a in (0, 1) for b in (0, 1)]
     return torch.stack(phases, dim=1).flatten(0, 1)

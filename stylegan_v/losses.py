@@ -1,0 +1,35 @@
+"""Losses of training: the non-saturating logistic game, its R1 penalty on clips, and the paired distance of a warm start."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def generator_logistic(fake_logits: Tensor) -> Tensor:
+    """Mean of softplus(-D(fake)) over logits [N]."""
+    return F.softplus(-fake_logits).mean()
+
+
+def discriminator_logistic(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Mean of softplus(-D(real)) + softplus(D(fake)) over logits [N]."""
+    return F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
+
+
+def r1_penalty(real_logits: Tensor, frames: Tensor) -> Tensor:
+    """Squared gradient of the summed logits by frames [N, T, 3, H, W]: summed over pixels, averaged over the clip's frames and the clips.
+
+    To be multiplied by gamma / 2 (Mescheder et al. 2018; StyleGAN-V takes it on the whole clip).
+    """
+    (gradient,) = torch.autograd.grad(real_logits.sum(), frames, create_graph=True)
+    return gradient.square().sum(dim=(2, 3, 4)).mean()
+
+
+def paired_distance(a: Tensor, b: Tensor, edges: float = 0.5) -> Tensor:
+    """L1 between frames [..., H, W] plus `edges` times the L1 of their differences along x and y, so that edges count."""
+    difference = a - b
+    loss = difference.abs().mean()
+    if edges:
+        loss = loss + edges * (difference.diff(dim=-1).abs().mean() + difference.diff(dim=-2).abs().mean())
+    return loss

@@ -1,0 +1,247 @@
+"""The training loop: a paired warm start, then the adversarial game, both resumable to the bit.
+
+Every random draw of a step comes from a generator seeded by (seed, step), so the loop's state is weights, optimisers and
+the step counter alone, and an interrupted run goes on as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from stylegan_v.config import Config, DiscriminatorConfig, GeneratorConfig
+from stylegan_v.discriminator import Discriminator
+from stylegan_v.generator import Generator
+from stylegan_v.losses import discriminator_logistic, generator_logistic, paired_distance, r1_penalty
+
+
+class Source(Protocol):
+    """Paired data: the clips [N, T, 3, H, W] in [-1, 1] that belong to z [N, z_dim], t [N, T] (frames) and motion_z [N, M, C]."""
+
+    def __call__(self, z: Tensor, t: Tensor, motion_z: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class StageConfig(Config):
+    """One stage of training. `clips` × `frames` frames a step; `adversarial` 0 makes it a plain paired warm start.
+
+    The learning rate ramps up over `ramp_steps`, then falls on a cosine to `lr_end` times itself; `beta1` is the
+    generator's, the discriminator's is 0.
+    """
+
+    steps: int
+    clips: int = 16
+    frames: int = 1
+    lr: float = 0.003
+    lr_end: float = 0.1
+    beta1: float = 0.0
+    ramp_steps: int = 100
+    paired: float = 1.0
+    edges: float = 0.5
+    adversarial: float = 0.0
+    discriminator_lr: float = 0.002
+    r1_gamma: float = 0.5
+    r1_interval: int = 16
+    ema_kimg: float = 2.0
+
+    def __post_init__(self) -> None:
+        self._require_counts("steps", "clips", "frames", "r1_interval", most=1 << 40)
+        self._require_counts("ramp_steps", least=0)
+        self._require_positive("lr", "discriminator_lr", "ema_kimg")
+        self._require(self.adversarial == 0 or self.frames > 1, "frames", "at least 2 in an adversarial stage")
+
+    def rate(self, step: int) -> float:
+        """Learning rate of the generator at a step of this stage."""
+        ramp = min(1.0, (step + 1) / max(1, self.ramp_steps))
+        cosine = 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        return self.lr * ramp * (self.lr_end + (1 - self.lr_end) * cosine)
+
+
+@dataclass(frozen=True)
+class TrainConfig(Config):
+    """A whole run: networks, stages, precision, seed; `max_t` is the span of times (frames) that training sees."""
+
+    generator: GeneratorConfig
+    stages: tuple[StageConfig, ...]
+    discriminator: DiscriminatorConfig | None = None
+    seed: int = 0
+    max_t: int = 256
+    precision: Literal["fp32", "bf16"] = "bf16"
+
+    def __post_init__(self) -> None:
+        def made(kind: type[Config], value: Any) -> Any:
+            return kind.from_dict(value) if isinstance(value, dict) else value
+
+        object.__setattr__(self, "generator", made(GeneratorConfig, self.generator))
+        object.__setattr__(self, "discriminator", made(DiscriminatorConfig, self.discriminator))
+        object.__setattr__(self, "stages", tuple(made(StageConfig, stage) for stage in self.stages))
+        self._require(self.precision in ("fp32", "bf16"), "precision", "'fp32' or 'bf16'")
+        needs = any(stage.adversarial for stage in self.stages)
+        self._require(not needs or self.discriminator is not None, "discriminator", "a table, since a stage is adversarial")
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of all stages."""
+        return sum(stage.steps for stage in self.stages)
+
+    def stage_at(self, step: int) -> tuple[int, StageConfig, int]:
+        """Index, settings and step within the stage of a step of the run."""
+        for index, stage in enumerate(self.stages):
+            if step < stage.steps:
+                return index, stage, step
+            step -= stage.steps
+        raise IndexError(f"the run ends after {self.total_steps} steps")
+
+
+@dataclass
+class TrainEvent:
+    """What happened in one step: losses by name (floats), frames seen so far in the run."""
+
+    step: int
+    stage: int
+    frames: int
+    losses: dict[str, float] = field(default_factory=dict)
+
+
+class Trainer:
+    """Networks, optimisers and the loop. `run` yields a TrainEvent a step; `save` and `load` keep the whole state."""
+
+    def __init__(self, cfg: TrainConfig, source: Source, device: str = "cpu") -> None:
+        self.cfg, self.source, self.device = cfg, source, torch.device(device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(cfg.seed)
+            self.generator = Generator(cfg.generator).to(self.device)
+            self.discriminator = Discriminator(cfg.discriminator).to(self.device) if cfg.discriminator else None
+        self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        dtype = torch.bfloat16 if cfg.precision == "bf16" else torch.float32
+        self.generator.set_precision(dtype)
+        if self.discriminator:
+            self.discriminator.compute_dtype = dtype
+        self.optimizer = _adam(self.generator, cfg.stages[0].lr)
+        self.d_optimizer = _adam(self.discriminator, cfg.stages[-1].discriminator_lr) if self.discriminator else None
+        self.step = 0
+        self.frames = 0
+
+    def run(self, until: int | None = None) -> Iterator[TrainEvent]:
+        """Train to step `until` (the end by default), yielding after every step."""
+        until = self.cfg.total_steps if until is None else min(until, self.cfg.total_steps)
+        while self.step < until:
+            index, stage, inner = self.cfg.stage_at(self.step)
+            z, t, motion_z = self._draw(stage)
+            real = self.source(z, t, motion_z)
+            losses = self._update(stage, inner, z, t, motion_z, real)
+            self._average(stage, inner)
+            self.step += 1
+            self.frames += real.shape[0] * real.shape[1]
+            yield TrainEvent(self.step, index, self.frames, losses)
+
+    def _draw(self, stage: StageConfig) -> tuple[Tensor, Tensor, Tensor]:
+        rng = torch.Generator().manual_seed(self.cfg.seed * 1_000_003 + self.step)
+        motion = self.cfg.generator.motion
+        assert motion is not None
+        z = torch.randn(stage.clips, self.cfg.generator.z_dim, generator=rng)
+        t = sample_times(stage.clips, stage.frames, self.cfg.max_t, rng)
+        codes = self.generator.synthesis.motion_encoder.num_codes(self.cfg.max_t)
+        motion_z = torch.randn(stage.clips, codes, motion.z_dim, generator=rng)
+        return z.to(self.device), t.to(self.device), motion_z.to(self.device)
+
+    def _update(self, stage: StageConfig, inner: int, z: Tensor, t: Tensor, motion_z: Tensor, real: Tensor) -> dict[str, float]:
+        w = self.generator.mapping.w(z)
+        with torch.no_grad():
+            self.generator.mapping.w_avg.lerp_(w.mean(dim=0), 0.005)
+        ws = w.unsqueeze(1).expand(-1, self.generator.num_ws, -1)
+        fake = self.generator.synthesis(ws, t, motion_z)
+        paired = paired_distance(fake, real, stage.edges)
+        loss, losses = stage.paired * paired, {"paired": paired.item()}
+        if stage.adversarial:
+            assert self.discriminator is not None
+            self.discriminator.requires_grad_(False)
+            game = generator_logistic(self.discriminator(fake, t))
+            self.discriminator.requires_grad_(True)
+            loss = loss + stage.adversarial * game
+            losses["generator"] = game.item()
+        _step(self.optimizer, loss, stage.rate(inner), stage.beta1)
+        if stage.adversarial:
+            losses |= self._judge(stage, inner, fake.detach(), real, t)
+        return losses
+
+    def _judge(self, stage: StageConfig, inner: int, fake: Tensor, real: Tensor, t: Tensor) -> dict[str, float]:
+        """One step of the discriminator; R1 every `r1_interval` steps, weighted up for its laziness."""
+        assert self.discriminator is not None and self.d_optimizer is not None
+        lazy = inner % stage.r1_interval == 0
+        real = real.requires_grad_(lazy)
+        real_logits = self.discriminator(real, t)
+        loss = discriminator_logistic(real_logits, self.discriminator(fake, t))
+        losses = {"discriminator": loss.item(), "real": real_logits.mean().item()}
+        if lazy:
+            penalty = r1_penalty(real_logits, real)
+            losses["r1"] = penalty.item()
+            loss = loss + penalty * (stage.r1_gamma / 2 * stage.r1_interval)
+        _step(self.d_optimizer, loss, stage.discriminator_lr * stage.rate(inner) / stage.lr, beta1=0.0)
+        return losses
+
+    @torch.no_grad()
+    def _average(self, stage: StageConfig, inner: int) -> None:
+        seen = (inner + 1) * stage.clips * stage.frames
+        half_life = min(stage.ema_kimg * 1000, seen * 0.05)
+        keep = 0.5 ** (stage.clips * stage.frames / max(half_life, 1e-8))
+        pairs = zip(self.ema.parameters(), self.generator.parameters(), strict=True)
+        old, new = map(list, zip(*pairs, strict=True))
+        torch._foreach_lerp_(old, new, 1 - keep)
+        for kept, buffer in zip(self.ema.buffers(), self.generator.buffers(), strict=True):
+            kept.copy_(buffer)
+
+    def save(self, path: Path) -> None:
+        """Write the whole state beside `path` and rename it there."""
+        state: dict[str, Any] = {"config": self.cfg.to_dict(), "step": self.step, "frames": self.frames}
+        for name, part in self._parts().items():
+            state[name] = part.state_dict()
+        beside = path.with_name(path.name + ".part")
+        torch.save(state, beside)
+        os.replace(beside, path)
+
+    def load(self, path: Path) -> None:
+        """Go back to a saved state; raises ValueError where it belongs to another configuration."""
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if TrainConfig.from_dict(state["config"]) != self.cfg:
+            raise ValueError(f"{path} was made with other settings; choose another output folder or restore the recipe")
+        self.step, self.frames = state["step"], state["frames"]
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, Any]:
+        parts: dict[str, Any] = {"generator": self.generator, "ema": self.ema, "optimizer": self.optimizer}
+        if self.discriminator is not None:
+            parts |= {"discriminator": self.discriminator, "d_optimizer": self.d_optimizer}
+        return parts
+
+
+def sample_times(clips: int, frames: int, max_t: int, rng: torch.Generator) -> Tensor:
+    """Fractional times [clips, frames] in [0, max_t): a span of a power of two up to 32, its ends and points between (section 4)."""
+    if frames == 1:
+        return torch.rand(clips, 1, generator=rng) * (max_t - 1)
+    choices = [1 << i for i in range(6) if (1 << i) >= frames - 1]
+    span = torch.tensor(choices)[torch.randint(len(choices), (clips, 1), generator=rng)].float()
+    inside = torch.rand(clips, frames, generator=rng).sort(dim=1).values
+    inside[:, 0], inside[:, -1] = 0, 1
+    return torch.rand(clips, 1, generator=rng) * (max_t - 1 - span) + inside * span
+
+
+def _adam(module: nn.Module, lr: float) -> torch.optim.Adam:
+    return torch.optim.Adam(module.parameters(), lr=lr, betas=(0.0, 0.99), eps=1e-8, fused=True)
+
+
+def _step(optimizer: torch.optim.Optimizer, loss: Tensor, lr: float, beta1: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"], group["betas"] = lr, (beta1, 0.99)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()

@@ -1,0 +1,131 @@
+"""Training a generator on a procedural world from a recipe: data, evaluation, sheets and checkpoints around the core loop."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stylegan_v.checkpoint import save_generator
+from stylegan_v.config import Config, ConfigError
+from stylegan_v.generator import Generator
+from stylegan_v.training import TrainConfig, TrainEvent, Trainer
+from vedit.errors import VeditError
+from vedit.pixels import save_sheet
+from vedit.progress import Progress, Task
+from vedit.scores import motion_correlation, psnr
+from vedit.worlds import world
+from vedit.worlds.base import World
+
+HELD_OUT_SEED = 20_000_000  # trainings draw from seeds far below
+
+
+class RecipeError(VeditError, ValueError):
+    """A recipe file cannot be used; the message names file, key and remedy."""
+
+
+@dataclass(frozen=True)
+class Recipe(Config):
+    """A recipe of a built-in generator: which world, and the run (`train`, see TrainConfig)."""
+
+    name: str
+    world: str
+    train: TrainConfig
+    save_every: int = 500
+
+    def __post_init__(self) -> None:
+        if isinstance(self.train, dict):
+            object.__setattr__(self, "train", TrainConfig.from_dict(self.train))
+        self._require_counts("save_every")
+        world(self.world)
+
+    @classmethod
+    def read(cls, path: Path) -> Recipe:
+        """The recipe in a TOML file; raises RecipeError."""
+        try:
+            return cls.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
+        except OSError as error:
+            raise RecipeError(f"{path}: {error.strerror}; name an existing recipe such as recipes/portraits-1.toml") from None
+        except (tomllib.TOMLDecodeError, ConfigError, UnicodeDecodeError, ValueError) as error:
+            raise RecipeError(f"{path}: {error}") from None
+
+
+def train(recipe: Recipe, out: Path, *, resume: bool = False, device: str = "cpu") -> Task[Path]:
+    """Run a recipe into the folder `out`; returns the path of the trained generator (its moving average).
+
+    Writes `state.pt` (the whole state, exact resume), `NAME.safetensors` (the generator so far), `log.jsonl` and sheets.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    state, result = out / "state.pt", out / f"{recipe.name}.safetensors"
+    place = world(recipe.world)
+    trainer = Trainer(recipe.train, _source(place, recipe.train.generator.resolution), device)
+    if state.exists():
+        if not resume:
+            raise RecipeError(f"{out} already holds a run; go on with --resume or choose another folder")
+        trainer.load(state)
+    total = recipe.train.total_steps
+    started, since = time.monotonic(), trainer.frames
+    sums: dict[str, list[float]] = {}
+    for event in trainer.run():
+        for key, value in event.losses.items():
+            sums.setdefault(key, []).append(value)
+        if event.step % recipe.save_every == 0 or event.step == total:
+            means = {key: sum(values) / len(values) for key, values in sums.items()}
+            sums.clear()
+            rate = (event.frames - since) / (time.monotonic() - started)
+            _record(trainer, place, recipe, out, event, means | {"frames_per_s": rate})
+            save_generator(trainer.ema, result, recipe=recipe.name, world=recipe.world, steps=str(event.step))
+            trainer.save(state)
+        yield Progress("train", event.step, total, " ".join(f"{key} {value:.3f}" for key, value in event.losses.items()))
+    return result
+
+
+def _source(place: World, size: int) -> Any:
+    def clips(z: Tensor, t: Tensor, motion_z: Tensor) -> Tensor:
+        with torch.no_grad():
+            return place.clips(z, t, motion_z, size)
+
+    return clips
+
+
+def _record(trainer: Trainer, place: World, recipe: Recipe, out: Path, event: TrainEvent, values: dict[str, float]) -> None:
+    scores = held_out(trainer.ema, place)
+    line = {"step": event.step, "stage": event.stage, "frames": event.frames, **values, **scores}
+    with (out / "log.jsonl").open("a", encoding="utf-8") as log:
+        log.write(json.dumps({key: round(value, 4) if isinstance(value, float) else value for key, value in line.items()}) + "\n")
+    beside = out / "sheet.part.png"
+    save_sheet(beside, sheet(trainer.ema, place), columns=8)
+    os.replace(beside, out / f"sheet-{event.step:06d}.png")
+
+
+@torch.no_grad()
+def held_out(generator: Generator, place: World, clips: int = 16, frames: int = 24) -> dict[str, float]:
+    """Mean PSNR (dB) and motion correlation of a generator's clips against the world's own at unseen paired inputs."""
+    generator.eval()
+    real, fake = _pairs(generator, place, clips, torch.arange(frames).float().expand(clips, -1))
+    quality = [psnr(a, b) for a, b in zip(fake, real, strict=True)]
+    motion = [motion_correlation(a, b) for a, b in zip(fake, real, strict=True)]
+    return {"psnr": sum(quality) / clips, "motion_correlation": sum(motion) / clips}
+
+
+@torch.no_grad()
+def sheet(generator: Generator, place: World) -> Tensor:
+    """Frames [64, 3, H, W]: eight clips' worlds and generator's frames in alternating rows, eight moments each."""
+    real, fake = _pairs(generator, place, 4, (torch.arange(8) * 6.0).expand(4, -1))
+    return torch.stack([real, fake], dim=1).flatten(0, 2)
+
+
+def _pairs(generator: Generator, place: World, clips: int, t: Tensor) -> tuple[Tensor, Tensor]:
+    rng = torch.Generator().manual_seed(HELD_OUT_SEED)
+    z = torch.randn(clips, place.z_dim, generator=rng)
+    motion_z = torch.randn(clips, generator.num_motion_codes(float(t.max())), place.motion_z_dim, generator=rng)
+    real = place.clips(z, t, motion_z, generator.cfg.resolution)
+    fake = generator.synthesis(generator.mapping(z.to(generator.device)), t.to(generator.device), motion_z.to(generator.device))
+    return real, fake.cpu().clamp(-1, 1)
