@@ -54,8 +54,8 @@ class MotionEncoder(nn.Module):
         self.cfg, self.c_dim = cfg, c_dim
         if cfg.kind == "conv":
             self.conv = nn.Sequential(
-                Conv1d(cfg.z_dim + c_dim, cfg.v_dim, cfg.kernel_size, cfg.lr_multiplier),
-                Conv1d(cfg.v_dim, cfg.v_dim, cfg.kernel_size, cfg.lr_multiplier),
+                Conv1d(cfg.z_dim + c_dim, cfg.z_dim, cfg.kernel_size, cfg.lr_multiplier),  # the official files widen in the second one
+                Conv1d(cfg.z_dim, cfg.v_dim, cfg.kernel_size, cfg.lr_multiplier),
             )
             self.time_encoder = TimeEncoder(cfg)
         else:
