@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from stylegan_v.config import ConfigError, DiscriminatorConfig, GeneratorConfig
@@ -121,17 +121,16 @@ def _save(kind: str, module: nn.Module, config: dict[str, Any], path: str | Path
     dtype = torch.float16 if half else torch.float32
     tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in module.state_dict().items()}
     header = {"kind": kind, "schema": str(SCHEMA), "config": json.dumps(config), **metadata}
-    with _replacing(Path(path)) as part:
-        save_file(tensors, part, metadata=header)
+    _write(Path(path), save(tensors, metadata=header))
 
 
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it takes the place of `path` when all went well, and goes away otherwise."""
+def _write(path: Path, data: bytes) -> None:
+    """Write beside `path` and rename, so that a kill at any moment leaves the old file or the new one."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        yield part
-        with part.open("rb") as file:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
             os.fsync(file.fileno())
         part.replace(path)
     finally:

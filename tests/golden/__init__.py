@@ -1,0 +1,1 @@
+"""Golden numbers of the public implementation; README.md says where they come from and what was left out."""
