@@ -48,9 +48,10 @@ def positive(name: str, value: float) -> float:
     Traceback (most recent call last):
     vedit.timing.TimingError: speed is 0; give a number above 0
     """
-    if finite(name, value) <= 0:
-        raise TimingError(f"{name} is {value:g}; give a number above 0")
-    return float(value)
+    number = finite(name, value)
+    if number <= 0:
+        raise TimingError(f"{name} is {number:g}; give a number above 0")
+    return number
 
 
 def parse_rate(rate: str | float | Fraction) -> Fraction:
@@ -214,7 +215,8 @@ def respeed(times: Sequence[float], speed: float) -> list[float]:
 def constant_rate(times: Sequence[float], tolerance: float = 0.6e-3) -> Fraction | None:
     """The constant rate that explains `times` to within `tolerance` seconds each, None if there is none (or fewer than 2 times).
 
-    The tolerance admits the rounding to milliseconds of Matroska. Rates over 1001 and whole rates are preferred.
+    The tolerance admits the rounding to milliseconds of Matroska. A rate that explains the times exactly wins; else the better
+    of the nearest whole rate and the nearest rate over 1001; else any fraction that fits.
 
     >>> constant_rate([i * 1001 / 30000 for i in range(50)]), constant_rate([0, 0.04, 0.08]), constant_rate([0, 0.04, 0.12])
     (Fraction(30000, 1001), Fraction(25, 1), None)
@@ -224,9 +226,14 @@ def constant_rate(times: Sequence[float], tolerance: float = 0.6e-3) -> Fraction
     measured = (len(times) - 1) / (times[-1] - times[0])
     if measured > MAX_RATE:
         return None
-    candidates = [Fraction(round(measured)), Fraction(round(measured * 1.001) * 1000, 1001)]
-    candidates += [Fraction(measured).limit_denominator(limit) for limit in (10, 1001, 100_000)]
-    for rate in candidates:
-        if rate > 0 and all(abs(time - times[0] - float(i / rate)) <= tolerance for i, time in enumerate(times)):
-            return rate
-    return None
+
+    def error(rate: Fraction) -> float:
+        interval = float(1 / rate)
+        return max(abs(time - times[0] - i * interval) for i, time in enumerate(times))
+
+    usual = [Fraction(round(measured)), Fraction(round(measured * 1.001) * 1000, 1001)]
+    fitted = [Fraction(measured).limit_denominator(limit) for limit in (10, 1001, 100_000)]
+    errors = {rate: error(rate) for rate in [*usual, *fitted] if rate > 0}
+    exact = [rate for rate in errors if errors[rate] <= min(tolerance, 2e-6)]
+    near = [rate for rate in sorted(errors, key=lambda rate: (rate not in usual, errors[rate])) if errors[rate] <= tolerance]
+    return next(iter([*exact, *near]), None)

@@ -1,5 +1,6 @@
 """Reading and writing video: exact times, upright pictures, right colours, and the sound beside them."""
 
 from vedit.video.info import Frame, Pixels, VideoError, VideoInfo, VideoNotFound, VideoWarning
+from vedit.video.reader import probe, read
 
-__all__ = ["Frame", "Pixels", "VideoError", "VideoInfo", "VideoNotFound", "VideoWarning"]
+__all__ = ["Frame", "Pixels", "VideoError", "VideoInfo", "VideoNotFound", "VideoWarning", "probe", "read"]

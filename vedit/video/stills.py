@@ -1,0 +1,199 @@
+"""Pictures that are not video files: one image, an animated image (WebP, APNG), a folder of images."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
+
+from vedit.video.info import Frame, Pixels, VideoError, VideoInfo, VideoWarning
+from vedit.video.picture import MAX_PIXELS, over_white
+
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "TIFF", "PPM", "AVIF")
+"""The image formats read here, by Pillow's names. GIF is left to the video reader, which keeps its times exactly."""
+
+TIME_KEY = "vedit:time"
+"""The PNG comment in which a written frame keeps its time, in seconds."""
+
+_SIGNATURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6", b"P4", b"P2", b"P3")
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".apng"}
+_MOVING = {".mjpeg", ".mjpg"}  # a stream of JPEG pictures begins like one
+
+
+class Source(Protocol):
+    """Something that can be read as frames."""
+
+    def info(self) -> VideoInfo:
+        """The facts, without reading all of it."""
+
+    def frames(self, start: float, end: float) -> Iterator[Frame]:
+        """The frames with start <= time < end."""
+
+
+def is_image(path: Path, head: bytes) -> bool:
+    """Whether a file that begins with `head` (16 bytes or more) is an image rather than a video."""
+    if path.suffix.lower() in _MOVING:
+        return False
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return True
+    if head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis"):
+        return True
+    if head[:2] == b"BM" and path.suffix.lower() not in _SUFFIXES:
+        return False  # two letters alone are no proof
+    return head.startswith(_SIGNATURES)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image, turning what Pillow says of a broken or enormous one into VideoError."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise VideoError(f"{path} has {image.width}×{image.height} pixels; at most {MAX_PIXELS} pixels are read")
+            yield image
+    except UnidentifiedImageError:
+        raise VideoError(f"{path} is no image that can be read; give a whole PNG, JPEG, WebP, BMP, TIFF or AVIF") from None
+    except Image.DecompressionBombError:
+        raise VideoError(f"{path} claims more pixels than are read ({MAX_PIXELS}); give a smaller image") from None
+    except (OSError, SyntaxError, EOFError) as error:  # Pillow raises SyntaxError for a broken PNG
+        if isinstance(error, VideoError):
+            raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise VideoError(f"{path} cannot be read as an image ({reason}); give a whole one") from None
+
+
+def _pixels(image: Image.Image) -> Pixels:
+    """Any mode of image as uint8 [H, W, 3] RGB; transparency over white, 16-bit grey scaled down."""
+    if image.mode.startswith("I;16") or image.mode == "I":
+        grey = np.asarray(image.convert("I"), np.int64)
+        return np.repeat((grey.clip(0, 65535) // 257).astype(np.uint8)[..., None], 3, axis=2)
+    if image.mode == "F":
+        return np.repeat(np.asarray(image).clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    if image.has_transparency_data:
+        return over_white(np.asarray(image.convert("RGBA")))
+    return np.array(image.convert("RGB"))
+
+
+def _load(path: Path) -> Pixels:
+    with _opened(path) as image:
+        return _pixels(ImageOps.exif_transpose(image))
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    swapped = image.getexif().get(0x0112, 1) >= 5  # EXIF orientations 5 to 8 swap the sides
+    return (image.height, image.width) if swapped else image.size
+
+
+class StillImage:
+    """One image file: a single frame at time 0, or the frames of an animated one at their own times."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _opened(path) as image:
+            self.animated = getattr(image, "is_animated", False) and image.format in ("WEBP", "PNG", "AVIF")
+            self.size = _upright_size(image)
+            self.codec = (image.format or "").lower()
+            self.metadata = {key: value for key, value in image.info.items() if isinstance(value, str)}
+
+    def _durations(self) -> list[float]:
+        if not self.animated:
+            return [0.0]
+        with _opened(self.path) as image:
+            return [_duration(picture) for picture in ImageSequence.Iterator(image)]
+
+    def info(self) -> VideoInfo:
+        """The facts; the duration of a still image is 0."""
+        durations = self._durations()
+        total = sum(durations)
+        fps = Fraction(len(durations) / total).limit_denominator(1001) if total > 0 else None
+        return VideoInfo(
+            *self.size, fps, len(durations), total, False, constant=len(set(durations)) == 1, codec=self.codec, container="image", metadata=self.metadata
+        )
+
+    def frames(self, start: float, end: float) -> Iterator[Frame]:
+        """The frames with start <= time < end."""
+        if not self.animated:
+            if start <= 0 < end:
+                yield Frame(0.0, _load(self.path))
+            return
+        time = 0.0
+        with _opened(self.path) as image:
+            for picture in ImageSequence.Iterator(image):
+                duration = _duration(picture)
+                if start <= time < end:
+                    yield Frame(time, _pixels(ImageOps.exif_transpose(picture)), duration)
+                time += duration
+
+
+def _duration(picture: Image.Image) -> float:
+    """How long a frame of an animated image stands; below 20 ms browsers show 100 ms, and so do we."""
+    picture.load()  # WebP knows a frame's duration only once it is decoded
+    milliseconds = float(picture.info.get("duration", 0))
+    return milliseconds / 1000 if milliseconds >= 20 else 0.1
+
+
+def natural_order(path: Path) -> list[int | str]:
+    """A sort key that puts frame2 before frame10.
+
+    >>> sorted([Path("f10.png"), Path("f2.png")], key=natural_order)[0].name
+    'f2.png'
+    """
+    return [int(part) if part.isdigit() else part.casefold() for part in re.split(r"([0-9]+)", path.name)]
+
+
+class Folder:
+    """A folder of images in natural order; PNGs written by this program keep their times, others stand at a constant rate."""
+
+    def __init__(self, path: Path, fps: Fraction) -> None:
+        self.path = path
+        self.files = sorted((file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and not file.name.startswith(".")), key=natural_order)
+        if not self.files:
+            raise VideoError(f"{path} holds no images; give a folder of PNG, JPEG, WebP, BMP or TIFF frames, or a video")
+        with _opened(self.files[0]) as image:
+            self.size = _upright_size(image)
+        written = [self._written_time(file) for file in self.files]
+        times = [time for time in written if time is not None]
+        rising = all(a < b for a, b in zip(times, times[1:], strict=False))
+        self.keeps_times = len(times) == len(written) and rising
+        self.times = times if self.keeps_times else [float(i / fps) for i in range(len(self.files))]
+        self.last = float(1 / fps) if len(self.times) < 2 or not self.keeps_times else self.times[-1] - self.times[-2]
+        self.fps = fps
+
+    @staticmethod
+    def _written_time(file: Path) -> float | None:
+        if file.suffix.lower() != ".png":
+            return None
+        with _opened(file) as image:
+            text = image.info.get(TIME_KEY, "")
+        try:
+            time = float(text)
+        except (TypeError, ValueError):
+            return None
+        return time if 0 <= time < 1e9 else None
+
+    def info(self) -> VideoInfo:
+        """The facts, from the first image and the names."""
+        end = self.times[-1] + self.last
+        fps = Fraction(len(self.times) / (end - self.times[0])).limit_denominator(1001) if self.keeps_times else self.fps
+        return VideoInfo(*self.size, fps, len(self.files), end, False, start=self.times[0], codec="images", container="folder")
+
+    def frames(self, start: float, end: float) -> Iterator[Frame]:
+        """The frames with start <= time < end; one whose size differs from the first one's is an error."""
+        ends = [*self.times[1:], self.times[-1] + self.last]
+        for file, time, until in zip(self.files, self.times, ends, strict=True):
+            if not start <= time < end:
+                continue
+            image = _load(file)
+            if (image.shape[1], image.shape[0]) != self.size:
+                wanted = "×".join(map(str, self.size))
+                raise VideoError(f"{file} has {image.shape[1]}×{image.shape[0]} pixels, the first frame {wanted}; all frames of a folder need one size")
+            yield Frame(time, image, until - time)
+
+
