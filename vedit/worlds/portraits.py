@@ -57,7 +57,7 @@ class Portraits(World):
     def draw(self, attributes: Tensor, motion: Tensor, size: int) -> Tensor:
         """Frames [F, 3, size, size] in [-1, 1] from attributes [F, A] and motion [F, P]."""
         step = max(1, CHUNK_PIXELS // size**2)
-        chunks = zip(attributes.split(step), motion.split(step), strict=True)
+        chunks = zip(torch.split(attributes, step), torch.split(motion, step), strict=True)
         frames = [self._draw_chunk(a, m, size) for a, m in chunks]
         return torch.cat(frames) if frames else attributes.new_zeros(0, 3, size, size)
 
@@ -68,7 +68,7 @@ class Portraits(World):
         portraits_figure.paint_behind(scene, face, move)
         portraits_face.paint_face(scene, face, move)
         portraits_figure.paint_front_hair(scene, face)
-        return scene.image.mul_(2).sub_(1)
+        return scene.image.clamp_(0, 1).mul_(2).sub_(1)  # highlights may overshoot
 
     def captions(self, attributes: Tensor, rng: torch.Generator) -> list[str]:
         """One caption per attribute row [N, A]; see `vedit.worlds.portraits_captions`."""
