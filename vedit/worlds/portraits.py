@@ -14,7 +14,13 @@ from vedit.worlds.portraits_scene import Scene, pose
 
 # Where the features of a portrait at rest stand: x, y in fractions of the frame, in the order left eye, right eye, nose tip,
 # left and right corner of the mouth (left and right as the viewer sees them). Real faces are aligned to the same points.
-REFERENCE_LANDMARKS: tuple[tuple[float, float], ...] = ((0.38, 0.45), (0.62, 0.45), (0.5, 0.575), (0.415, 0.68), (0.585, 0.68))
+REFERENCE_LANDMARKS: tuple[tuple[float, float], ...] = (
+    (0.38, 0.45),
+    (0.62, 0.45),
+    (0.5, 0.575),
+    (0.415, 0.68),
+    (0.585, 0.68),
+)
 
 CHUNK_PIXELS = 16 * 64 * 64  # drawn at a time: few enough to stay in a core's cache
 
@@ -63,7 +69,9 @@ class Portraits(World):
 
     def _draw_chunk(self, attributes: Tensor, motion: Tensor, size: int) -> Tensor:
         face = look(dict(zip(self.columns, attributes.unbind(1), strict=True)))
-        move = {channel.name: values[:, None, None] for channel, values in zip(self.motions, motion.unbind(1), strict=True)}
+        move = {
+            channel.name: values[:, None, None] for channel, values in zip(self.motions, motion.unbind(1), strict=True)
+        }
         scene: Scene = pose(move, size)
         portraits_figure.paint_behind(scene, face, move)
         portraits_face.paint_face(scene, face, move)

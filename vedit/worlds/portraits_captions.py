@@ -14,7 +14,17 @@ from vedit.worlds.portraits_colours import SYNONYMS, colour_name
 Row = dict[str, float]
 Words = tuple[str, ...]
 
-_OPENERS = ("a photo of", "a portrait of", "a close-up of", "a picture of", "a webcam picture of", "a video of", "an image of", "a headshot of", "here is")
+_OPENERS = (
+    "a photo of",
+    "a portrait of",
+    "a close-up of",
+    "a picture of",
+    "a webcam picture of",
+    "a video of",
+    "an image of",
+    "a headshot of",
+    "here is",
+)
 _NOUNS = ("person", "person", "person", "face", "portrait", "head", "human", "human face", "individual", "speaker")
 _SHIRTS = ("t-shirt", "t-shirt", "shirt", "top", "sweater", "jumper", "pullover")
 _WALLS = ("wall", "background", "backdrop")
@@ -40,11 +50,15 @@ def _age(row: Row) -> list[Fact]:
     age = row["age"]
     if age > 0.45:
         words: Words = ("old", "elderly", "senior", "aged", "old") + (("wrinkled", "very old") if age > 0.7 else ())
-        return [Fact("age", words, ("wrinkles", "a wrinkled face", "an old face", "wrinkled skin"), ("of old age",), 1.6)]
+        return [
+            Fact("age", words, ("wrinkles", "a wrinkled face", "an old face", "wrinkled skin"), ("of old age",), 1.6)
+        ]
     if 0.0 < age < 0.35:
         return [Fact("age", ("middle-aged", "mature"), (), ("in middle age",), 0.8)]
     if age < -0.4:
-        return [Fact("age", ("young", "youthful", "young-looking"), ("smooth skin", "a young face", "no wrinkles"), (), 1.4)]
+        return [
+            Fact("age", ("young", "youthful", "young-looking"), ("smooth skin", "a young face", "no wrinkles"), (), 1.4)
+        ]
     return []
 
 
@@ -53,23 +67,52 @@ def _face(row: Row) -> list[Fact]:
     beard, makeup, skin = row["beard"], row["makeup"], row["skin"]
     if beard > 0.4:
         kinds = ("a full beard", "a thick beard", "a heavy beard") if beard > 0.75 else ("facial hair",)
-        found.append(Fact("beard", ("bearded", "bearded"), ("a beard", "a beard", "a beard and a moustache", *kinds), (), 1.5))
+        found.append(
+            Fact("beard", ("bearded", "bearded"), ("a beard", "a beard", "a beard and a moustache", *kinds), (), 1.5)
+        )
     elif -0.35 < beard < 0.05:
         found.append(Fact("beard", ("stubbly",), ("stubble", "some stubble", "a stubble beard"), (), 0.7))
     elif beard < -0.65:
-        found.append(Fact("beard", ("clean-shaven", "beardless", "shaven"), ("no beard", "a clean-shaven face"), ("without a beard",), 0.7))
+        found.append(
+            Fact(
+                "beard",
+                ("clean-shaven", "beardless", "shaven"),
+                ("no beard", "a clean-shaven face"),
+                ("without a beard",),
+                0.7,
+            )
+        )
     if makeup > 0.35:
         heavy = ("heavy makeup", "strong makeup", "bright red lips") if makeup > 0.7 else ()
-        has: Words = ("makeup", "makeup", "lipstick", "red lipstick", "cosmetics", "rouge and lipstick", "eye shadow", *heavy)
+        has: Words = (
+            "makeup",
+            "makeup",
+            "lipstick",
+            "red lipstick",
+            "cosmetics",
+            "rouge and lipstick",
+            "eye shadow",
+            *heavy,
+        )
         wearing = ("wearing makeup", "wearing make-up", "wearing lipstick", "in makeup")
         found.append(Fact("makeup", ("made-up",), has, wearing, 1.5))
     elif makeup < -0.6:
-        found.append(Fact("makeup", (), ("no makeup", "a natural face without makeup"), ("without makeup", "wearing no makeup"), 0.6))
+        found.append(
+            Fact(
+                "makeup",
+                (),
+                ("no makeup", "a natural face without makeup"),
+                ("without makeup", "wearing no makeup"),
+                0.6,
+            )
+        )
     tones = [(0.5, ("pale", "light", "fair")), (0.0, ("tan", "tanned")), (-0.55, ("brown",)), (-1.01, ("dark",))]
     tone = next(words for low, words in tones if skin >= low)
     clear = not (0.35 < skin < 0.5 or -0.15 < skin < 0.0 or -0.65 < skin < -0.45)
     if clear:
-        found.append(Fact("skin", tuple(f"{word}-skinned" for word in tone), tuple(f"{word} skin" for word in tone), (), 0.9))
+        found.append(
+            Fact("skin", tuple(f"{word}-skinned" for word in tone), tuple(f"{word} skin" for word in tone), (), 0.9)
+        )
     return found
 
 
@@ -77,10 +120,16 @@ def _extras(row: Row) -> list[Fact]:
     found = []
     if row["glasses"] > 0.3:
         wearing = ("wearing glasses", "in glasses", "wearing spectacles", "wearing eyeglasses")
-        found.append(Fact("glasses", ("bespectacled",), ("glasses", "glasses", "spectacles", "eyeglasses"), wearing, 1.2))
+        found.append(
+            Fact("glasses", ("bespectacled",), ("glasses", "glasses", "spectacles", "eyeglasses"), wearing, 1.2)
+        )
     elif row["glasses"] < -0.45:
         found.append(Fact("glasses", (), ("no glasses",), ("without glasses", "not wearing glasses"), 0.5))
-    for name, high, low, noun in (("face.width", "wide", "narrow", "face"), ("face.jaw", "square", "pointed", "chin"), ("brows", "thick", "thin", "eyebrows")):
+    for name, high, low, noun in (
+        ("face.width", "wide", "narrow", "face"),
+        ("face.jaw", "square", "pointed", "chin"),
+        ("brows", "thick", "thin", "eyebrows"),
+    ):
         word = high if row[name] > 0.65 else low if row[name] < -0.65 else None
         if word is not None:
             found.append(Fact(name, (), (f"{word} {noun}" if noun == "eyebrows" else f"a {word} {noun}",), (), 0.25))
@@ -95,7 +144,9 @@ def _hair(row: Row) -> list[Fact]:
     if 0.35 < loss < 0.65:
         found.append(Fact("hair.loss", (), ("a receding hairline", "a high forehead"), (), 0.4))
     if length > 0.4:
-        found.append(Fact("hair.length", ("long-haired",), ("long hair", "long hair", "hair down to the shoulders"), (), 1.0))
+        found.append(
+            Fact("hair.length", ("long-haired",), ("long hair", "long hair", "hair down to the shoulders"), (), 1.0)
+        )
     elif length < -0.4:
         found.append(Fact("hair.length", ("short-haired",), ("short hair", "short hair", "cropped hair"), (), 1.0))
     words: Words = ()
@@ -105,19 +156,40 @@ def _hair(row: Row) -> list[Fact]:
         name = colour_name("hair", row["hair.a"], row["hair.b"], row["hair.light"])
         words = _named("hair", name) if name else ()
     if words:
-        found.append(Fact("hair", tuple(f"{word}-haired" for word in words if word != "golden"), tuple(f"{word} hair" for word in words), (), 1.3))
+        found.append(
+            Fact(
+                "hair",
+                tuple(f"{word}-haired" for word in words if word != "golden"),
+                tuple(f"{word} hair" for word in words),
+                (),
+                1.3,
+            )
+        )
     return found
 
 
 def _colours(row: Row) -> list[Fact]:
     found = []
-    eyes, shirt, wall = (colour_name(name, row[f"{name}.a"], row[f"{name}.b"], row[f"{name}.light"]) for name in ("eyes", "shirt", "background"))
+    eyes, shirt, wall = (
+        colour_name(name, row[f"{name}.a"], row[f"{name}.b"], row[f"{name}.light"])
+        for name in ("eyes", "shirt", "background")
+    )
     if eyes:
         words = _named("eyes", eyes)
-        found.append(Fact("eyes", tuple(f"{word}-eyed" for word in words), tuple(f"{word} eyes" for word in words), (), 1.4))
+        found.append(
+            Fact("eyes", tuple(f"{word}-eyed" for word in words), tuple(f"{word} eyes" for word in words), (), 1.4)
+        )
     if shirt:
         worn = tuple(f"{_a(word)} {thing}" for word in _named("shirt", shirt) for thing in _SHIRTS)
-        found.append(Fact("shirt", (), worn, tuple(f"{verb} {thing}" for verb in ("in", "wearing") for thing in worn) + (f"dressed in {shirt}",), 1.5))
+        found.append(
+            Fact(
+                "shirt",
+                (),
+                worn,
+                tuple(f"{verb} {thing}" for verb in ("in", "wearing") for thing in worn) + (f"dressed in {shirt}",),
+                1.5,
+            )
+        )
     if wall:
         places = tuple(f"{_a(word)} {thing}" for word in _named("background", wall) for thing in _WALLS)
         after = tuple(f"{where} {place}" for where in ("in front of", "against", "before") for place in places)
@@ -138,7 +210,10 @@ def captions(columns: Sequence[str], attributes: Tensor, rng: torch.Generator) -
     """One caption per attribute row [N, A]; a row's words depend on its own draw from `rng` only."""
     seeds = torch.randint(2**31, (len(attributes),), generator=rng).tolist()
     rows = attributes.tolist()
-    return [_caption(facts(dict(zip(columns, row, strict=True))), random.Random(seed)) for row, seed in zip(rows, seeds, strict=True)]
+    return [
+        _caption(facts(dict(zip(columns, row, strict=True))), random.Random(seed))
+        for row, seed in zip(rows, seeds, strict=True)
+    ]
 
 
 def _caption(known: list[Fact], draw: random.Random) -> str:
@@ -169,7 +244,15 @@ def _phrase(told: list[Fact], draw: random.Random) -> str:
     has: list[str] = []
     after: list[str] = []
     for fact in told:
-        ways = [way for way, words in ((before, fact.before), (has, fact.has if fact.topic != "background" else ()), (after, fact.after)) if words]
+        ways = [
+            way
+            for way, words in (
+                (before, fact.before),
+                (has, fact.has if fact.topic != "background" else ()),
+                (after, fact.after),
+            )
+            if words
+        ]
         if len(before) == 2 and len(ways) > 1:
             ways = [way for way in ways if way is not before]
         way = draw.choice(ways)

@@ -37,7 +37,12 @@ _PLANE: dict[str, tuple[float, float, float]] = {
 COLOUR_TARGETS: dict[str, dict[str, tuple[float, float, float]]] = {
     "shirt": _PLANE,
     "background": _PLANE,
-    "eyes": {"blue": (0.0, -0.8, 0.0), "green": (-0.75, 0.6, 0.1), "brown": (0.7, 0.7, -0.2), "grey": (0.45, -0.08, 0.0)},
+    "eyes": {
+        "blue": (0.0, -0.8, 0.0),
+        "green": (-0.75, 0.6, 0.1),
+        "brown": (0.7, 0.7, -0.2),
+        "grey": (0.45, -0.08, 0.0),
+    },
     "hair": {
         "black": (0.0, 0.0, -0.95),
         "brown": (-0.1, 0.1, -0.3),
@@ -47,10 +52,22 @@ COLOUR_TARGETS: dict[str, dict[str, tuple[float, float, float]]] = {
 }
 
 _WEIGHTS = {"shirt": (1.0, 1.0, 0.6), "background": (1.0, 1.0, 0.6), "eyes": (1.0, 1.0, 0.2), "hair": (0.5, 0.5, 1.2)}
-_NEAR = {"shirt": 0.24, "background": 0.24, "eyes": 0.38, "hair": 0.28}  # weighted squared distance beyond which a colour has no name
+_NEAR = {
+    "shirt": 0.24,
+    "background": 0.24,
+    "eyes": 0.38,
+    "hair": 0.28,
+}  # weighted squared distance beyond which a colour has no name
 
 # Other words for the same colours: of walls and clothes, and of hair.
-_PLANE_SYNONYMS = {"violet": "purple", "lavender": "lilac", "fuchsia": "magenta", "turquoise": "teal", "gray": "grey", "crimson": "red"}
+_PLANE_SYNONYMS = {
+    "violet": "purple",
+    "lavender": "lilac",
+    "fuchsia": "magenta",
+    "turquoise": "teal",
+    "gray": "grey",
+    "crimson": "red",
+}
 _HAIR_SYNONYMS = {"blonde": "blond", "golden": "blond", "fair": "blond", "ginger": "red", "dark": "black"}
 SYNONYMS: dict[str, dict[str, str]] = {
     "shirt": _PLANE_SYNONYMS,
@@ -85,5 +102,7 @@ def hue_target(attribute: str, word: str) -> Tensor:
     targets = COLOUR_TARGETS.get(attribute, {})
     target = targets.get(word, targets.get(SYNONYMS.get(attribute, {}).get(word, ""), (0.0, 0.0, 0.0)))
     if target == (0.0, 0.0, 0.0):
-        raise UnknownColour(f"{attribute!r} has no direction for {word!r}; known: {', '.join(targets) or 'none, it is not a colour'}")
+        raise UnknownColour(
+            f"{attribute!r} has no direction for {word!r}; known: {', '.join(targets) or 'none, it is not a colour'}"
+        )
     return torch.nn.functional.normalize(torch.tensor(target), dim=0)

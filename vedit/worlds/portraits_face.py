@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vedit.worlds.portraits_look import Look
-from vedit.worlds.portraits_scene import DEPTH, NOD, TURN, Scene
+from vedit.worlds.portraits_scene import NOD, TURN, Scene
 from vedit.worlds.shapes import bump, coverage, ellipse, stroke
 
 EYE = (0.123, -0.04)  # |p|, q of the eyes
@@ -85,7 +85,9 @@ def _paint_nose(scene: Scene, look: Look, move: dict[str, Tensor]) -> None:
     """A nose that stands out: it moves further than the face, with a lit ridge, a shaded side and nostrils."""
     p = scene.p - 0.055 * torch.sin(TURN * move["yaw"]) * (scene.q * 5 + 0.5).clamp(0, 1)
     q = scene.q - 0.055 * torch.sin(NOD * move["pitch"])
-    shade = stroke(q - 0.005, p - 0.036 - 0.10 * (q + 0.03).clamp(min=0), 0.095, 0.024) * 0.42  # the side away from the light
+    shade = (
+        stroke(q - 0.005, p - 0.036 - 0.10 * (q + 0.03).clamp(min=0), 0.095, 0.024) * 0.42
+    )  # the side away from the light
     shade = shade + bump(p - 0.008, q - 0.098, 0.062, 0.024) * 0.62
     scene.paint(look.shadow, shade.clamp_(max=1))
     scene.paint(look.shadow * 0.55, bump(p.abs() - 0.026, q - 0.094, 0.019, 0.014) * 0.9)
@@ -107,7 +109,10 @@ def _paint_mouth(scene: Scene, look: Look, move: dict[str, Tensor]) -> None:
     ends = coverage(x.abs() - 1, 0.3)
     scene.paint(look.shadow, bump(scene.p, d - bottom - 0.052, 0.07, 0.022) * 0.45)
     scene.paint(look.lips * (1.0 + 3.0 * (d - bottom).clamp(-0.05, 0.02)).unsqueeze(1), lips * ends)
-    scene.paint(scene.grey(0.22, 0.05, 0.06), scene.cover(torch.maximum(-d - top, d - bottom)) * ends * (0.3 + 0.7 * opened.clamp(max=0.3) / 0.3))
+    scene.paint(
+        scene.grey(0.22, 0.05, 0.06),
+        scene.cover(torch.maximum(-d - top, d - bottom)) * ends * (0.3 + 0.7 * opened.clamp(max=0.3) / 0.3),
+    )
     scene.paint(look.lips * 0.38, stroke(x, d + top, 1.08, 0.011) * (0.85 - 0.5 * opened))
     teeth = scene.cover(torch.maximum(-d - top + 0.003, d + top - 0.020)) * scene.cover(d - bottom + 0.006)
     scene.paint(scene.grey(0.93, 0.90, 0.86), teeth * coverage(x.abs() - 0.72, 0.2) * (opened * 1.6).clamp(max=0.92))
@@ -132,12 +137,16 @@ def _paint_eyes(scene: Scene, look: Look, move: dict[str, Tensor]) -> None:
     ix, iy = e * left - 0.021 * move["gaze_x"], y + 0.004 - 0.012 * move["gaze_y"]
     round_ = ix.square() + iy.square()
     radius = (round_ + 1e-8).sqrt()
-    scene.paint(look.iris * (0.62 + 16.0 * (0.0365 - radius).clamp(0, 0.045)).unsqueeze(1), scene.cover(radius - 0.0345) * eye)
+    scene.paint(
+        look.iris * (0.62 + 16.0 * (0.0365 - radius).clamp(0, 0.045)).unsqueeze(1), scene.cover(radius - 0.0345) * eye
+    )
     scene.paint(scene.grey(0.03, 0.03, 0.04), scene.cover(radius - 0.0115) * eye)
     scene.paint(scene.grey(1, 1, 1), bump(ix + 0.012, iy + 0.014, 0.013, 0.013) * eye * 0.9)
     lash = stroke(e, upper, 0.090, 0.013 + 0.004 * look.makeup)
     scene.paint(look.brow_hair * 0.35, (lash * (0.9 + 0.5 * look.makeup)).clamp_(max=1))
-    scene.paint(look.shadow, stroke(e, lower - 0.004, 0.08, 0.010) * 0.5 + stroke(e, upper + 0.022, 0.085, 0.010) * 0.45)
+    scene.paint(
+        look.shadow, stroke(e, lower - 0.004, 0.08, 0.010) * 0.5 + stroke(e, upper + 0.022, 0.085, 0.010) * 0.45
+    )
 
 
 def _paint_brows(scene: Scene, look: Look) -> None:

@@ -51,7 +51,13 @@ def _paint_body(scene: Scene, look: Look, move: dict[str, Tensor]) -> None:
     shoulders = 0.812 + 0.30 * wide + 1.0 * wide.square() - y
     hole = ellipse(x, y - 0.795, 0.132, 0.098)
     shirt = scene.cover(torch.maximum(shoulders, -hole))
-    light = 1.06 - 0.45 * x - 0.9 * wide - 0.20 * bump(x.abs() - 0.34, y - 1.02, 0.08, 0.19) + 0.10 * bump(x + 0.22, y - 0.89, 0.16, 0.09)
+    light = (
+        1.06
+        - 0.45 * x
+        - 0.9 * wide
+        - 0.20 * bump(x.abs() - 0.34, y - 1.02, 0.08, 0.19)
+        + 0.10 * bump(x + 0.22, y - 0.89, 0.16, 0.09)
+    )
     light = light - 0.28 * stroke(x, hole - 0.022, 0.3, 0.012)  # the collar's seam
     scene.paint((look.shirt * light.unsqueeze(1)).clamp_(0, 1), shirt)
 
@@ -80,5 +86,11 @@ def paint_front_hair(scene: Scene, look: Look) -> None:
     slope = (across.square() / width.square() + up.square() / rise.square()).add_(1e-4).rsqrt_()
     opening = coverage((f - 1) * slope * 0.5, 1.5 * top.pixel + 0.008)
     strands = torch.cos(52.0 * top.u + 9.0 * torch.sin(7.0 * top.v + 1.0) * top.u)
-    light = 0.88 - 0.40 * top.u + 0.13 * strands + 0.40 * bump(top.u + 0.07, top.v + 0.27, 0.20, 0.10) - 0.35 * (top.v - 0.1).clamp(min=0)
+    light = (
+        0.88
+        - 0.40 * top.u
+        + 0.13 * strands
+        + 0.40 * bump(top.u + 0.07, top.v + 0.27, 0.20, 0.10)
+        - 0.35 * (top.v - 0.1).clamp(min=0)
+    )
     top.paint((look.hair * light.unsqueeze(1)).clamp_(0, 1), hair * (1 - opening))

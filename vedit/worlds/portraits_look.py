@@ -49,7 +49,9 @@ def hair_rgb(a: Tensor, b: Tensor, light: Tensor) -> Tensor:
     """Natural hair colour [..., 3]: `light` from black to fair, `a` towards red, `b` towards gold; blond is light with gold."""
     chroma = 0.35 + 0.325 * (light + 1)
     tone = 0.31 + 0.26 * light + 0.07 * b - 0.02 * a
-    red = (0.14 + 0.15 * (a + 1) + 0.05 * (b + 1)) * (1 - 0.18 * (light + 1))  # less in fair hair, or blond would be orange
+    red = (0.14 + 0.15 * (a + 1) + 0.05 * (b + 1)) * (
+        1 - 0.18 * (light + 1)
+    )  # less in fair hair, or blond would be orange
     return opponent_rgb(tone, red * chroma, (0.13 + 0.23 * (b + 1)) * chroma)
 
 
@@ -78,7 +80,9 @@ def look(column: dict[str, Tensor]) -> Look:
     age, makeup = (column["age"] + 1) / 2, ((column["makeup"] + 1) / 2) ** 1.4
     loss = (column["hair.loss"] + 1) / 2
     skin = skin_rgb(column["skin"], column["skin.warmth"])
-    skin = mix(skin, skin.mean(dim=1, keepdim=True), 0.22 * smoothstep(age, 0.4, 1.0)[:, None])  # old skin is paler in hue
+    skin = mix(
+        skin, skin.mean(dim=1, keepdim=True), 0.22 * smoothstep(age, 0.4, 1.0)[:, None]
+    )  # old skin is paler in hue
     flush = skin * skin.new_tensor([0.97, 0.66, 0.64])
     hair = hair_rgb(*plane("hair"))
     grey = smoothstep(age, 0.42, 1.0)[:, None]

@@ -47,7 +47,9 @@ class Scene:
 
         hair = None if self.hair is None else cut(self.hair)
         x, y = self.x[..., across], self.y[:, down]
-        return Scene(cut(self.image), x, y, cut(self.u), cut(self.v), cut(self.p), cut(self.q), cut(self.depth), self.pixel, hair)
+        return Scene(
+            cut(self.image), x, y, cut(self.u), cut(self.v), cut(self.p), cut(self.q), cut(self.depth), self.pixel, hair
+        )
 
     def cover(self, distance: Tensor) -> Tensor:
         """Alpha of a signed distance with an edge one pixel wide."""
