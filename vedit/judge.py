@@ -169,7 +169,16 @@ def response(before: Tensor, after: Tensor, target: Target, columns: tuple[str, 
 def validity(
     judge: Judge, generator: Generator | None, *, clips: int = 256, frames: int = 4, seed: int = 20_000_000
 ) -> dict[str, float]:
-    """R² of every column and motion channel on frames whose truth is known by pairing; without a generator, on world frames.
+    """R² of every column and motion channel on frames whose truth is known by pairing (see `readings`)."""
+    figures = r_squared(*readings(judge, generator, clips=clips, frames=frames, seed=seed))
+    return dict(zip(judge.columns + judge.motions, figures.tolist(), strict=True))
+
+
+@torch.no_grad()
+def readings(
+    judge: Judge, generator: Generator | None, *, clips: int = 256, frames: int = 4, seed: int = 20_000_000
+) -> tuple[Tensor, Tensor]:
+    """Truth and reading, both [F, A + P], on frames of a paired generator; without a generator, on the world's own.
 
     Drawn from `clips` contents and motions that no training used (seeds from 20,000,000), `frames` moments of each.
     """
@@ -177,17 +186,14 @@ def validity(
     truth, read = [], []
     for first in range(0, clips, 32):
         z, t, motion_z = draw_paired(place, min(32, clips - first), frames, seed + first)
-        with torch.no_grad():
-            video = (
-                place.clips(z, t, motion_z, SIZE)
-                if generator is None
-                else generator.synthesis(generator.mapping(z), t, motion_z)
-            )
-            read.append(judge.predict(video.flatten(0, 1).clamp(-1, 1)))
+        if generator is None:
+            video = place.clips(z, t, motion_z, SIZE)
+        else:
+            video = generator.synthesis(generator.mapping(z), t, motion_z)
+        read.append(judge.predict(video.flatten(0, 1).clamp(-1, 1)))
         attributes = place.attributes_from_z(z).repeat_interleave(frames, dim=0)
         truth.append(torch.cat([attributes, place.motion_from_codes(t, motion_z).flatten(0, 1)], dim=1))
-    figures = r_squared(torch.cat(truth), torch.cat(read))
-    return dict(zip(judge.columns + judge.motions, figures.tolist(), strict=True))
+    return torch.cat(truth), torch.cat(read)
 
 
 def draw_paired(place: World, clips: int, frames: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -28,7 +28,7 @@ class JudgeRecipe:
     """How a judge is trained; `frames` world frames in all, half of the clips paired and half unpaired."""
 
     world: str
-    frames: int = 400_000
+    frames: int = 300_000
     batch: int = 64
     width: int = 24
     learning_rate: float = 2e-3

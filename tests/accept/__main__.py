@@ -64,6 +64,13 @@ def main(arguments: list[str] | None = None) -> int:
         default=Path(os.environ.get("VEDIT_TEST_DATA", "../shared")),
         help="real clips and golden files",
     )
+    parser.add_argument(
+        "--beside",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="generator files (portraits-….safetensors) to measure too: a warm start",
+    )
     parser.add_argument("--quick", action="store_true", help="few samples, to try the machinery")
     options = parser.parse_args(arguments)
     unknown = sorted(set(options.groups) - set(known))
@@ -73,7 +80,9 @@ def main(arguments: list[str] | None = None) -> int:
     rows: list[Row] = []
     for name in chosen:
         print(f"{name} …", flush=True)
-        for row in run(name, known[name], Setting(options.out / name, options.data, options.quick)):
+        for row in run(
+            name, known[name], Setting(options.out / name, options.data, tuple(options.beside), options.quick)
+        ):
             rows.append(row)
             print(f"  {row.verdict:6} {row.check}: {row.figure}" + (f" (bar {row.bar})" if row.bar else ""), flush=True)
             table.save(rows, options.out)

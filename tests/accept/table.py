@@ -19,6 +19,7 @@ class Setting:
 
     out: Path
     data: Path
+    beside: tuple[Path, ...] = ()  # further generator files to measure next to the built-in ones
     quick: bool = False  # fewer samples: to try the machinery, not to state figures
 
     def count(self, full: int, quick: int = 2) -> int:

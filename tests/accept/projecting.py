@@ -1,0 +1,52 @@
+"""Project a clip and render it again, through the library's front door, and keep the time it took."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from torch import Tensor
+from vedit.projection import project
+from vedit.rendering import render
+
+from tests.accept.footage import read_clip, write_clip
+from vedit.progress import finish
+
+
+@dataclass(frozen=True)
+class Projected:
+    """A source and what came back: frames [T, 3, H, W], times in seconds, and the CPU-seconds of the projection."""
+
+    folder: Path
+    source: Tensor
+    render: Tensor
+    times: list[float]
+    seconds: float
+
+
+def project_frames(
+    folder: Path,
+    frames: Tensor,
+    generator: str,
+    *,
+    fps: float = 25,
+    factor: int | None = None,
+    fidelity: str = "balanced",
+) -> Projected:
+    """Project frames [T, 3, S, S] at the generator's size without cropping, and render them (`factor` times as many) without loss."""
+    shutil.rmtree(folder, ignore_errors=True)
+    source = write_clip(folder / "source.mkv", frames, fps)
+    begin = time.process_time()
+    workspace = finish(project(source, generator, out=folder / "clip.vedit", crop="center", fidelity=fidelity, seed=0))
+    seconds = time.process_time() - begin
+    out = finish(render(workspace, factor=factor, codec="ffv1", out=folder / "render.mkv"))
+    rendered, times = read_clip(out)
+    return Projected(folder / "clip.vedit", frames, rendered, times, seconds)
+
+
+def half_rate(frames: Tensor, fps: float = 25) -> tuple[Tensor, float]:
+    """Every second frame of [T, 3, H, W], and the rate they have then."""
+    return frames[::2], float(Fraction(fps) / 2)
