@@ -15,7 +15,7 @@ class UnknownModel(VeditError, ValueError):
 
     def __init__(self, name: str, known: list[str], *, kind: str = "model") -> None:
         close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(close)}" if close else f"known: {', '.join(known)}"
+        hint = f"did you mean {' or '.join(close)}" if close else f"known: {', '.join(known) or 'none'}"
         remedy = "`vedit models list` shows all" if kind == "model" else "or give the path of a .safetensors file"
         super().__init__(f"no {kind} is called {name!r}; {hint}; {remedy}")
 

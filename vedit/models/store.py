@@ -23,7 +23,7 @@ class MissingModel(VeditError, FileNotFoundError):
 
     def __init__(self, model: Model, reason: str) -> None:
         names = " or ".join(file.name for file in model.files)
-        looked = ", ".join(str(folder) for folder in search_path())
+        looked = ", ".join(str(folder) for folder in ([ASSETS] if model.built_in else search_path()))
         file = model.download
         if model.built_in:
             remedy = "it ships with vedit: install vedit again"
@@ -94,6 +94,7 @@ def verify() -> Task[list[Verification]]:
         yield Progress("verify", done, len(MODELS), model.name)
         found = _locate_file(model)
         results.append(Verification(model, *_verify_file(*found)) if found else Verification(model, None, "missing"))
+    yield Progress("verify", len(MODELS), len(MODELS))
     return results
 
 

@@ -1,0 +1,94 @@
+"""`vedit edits`: the stack of edits of a project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vedit.cli.console import Console, table
+from vedit.cli.options import AsJson, Project, Quiet
+from vedit.cli.parse import BadArgument
+
+if TYPE_CHECKING:
+    from vedit.workspace import Workspace
+
+HELP = """List, remove, rename and reorder edits. They are applied in this order.
+
+\b
+  vedit edits list
+  vedit edits rm old-person
+  vedit edits rename head.vedit an-old-person old
+  vedit edits move beard 1"""
+
+app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
+Names = Annotated[list[str], typer.Argument(show_default=False)]
+
+
+@app.command("list")
+def list_(project: Project = None, quiet: Quiet = False, as_json: AsJson = False) -> None:
+    """Show the edits of a project in the order in which they are applied."""
+    _list(_open(project), Console(quiet, as_json))
+
+
+@app.command()
+def rm(
+    names: Annotated[list[str], typer.Argument(metavar="[PROJECT] NAME", help="The edit to remove.", show_default=False)],
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove an edit."""
+    workspace, (name,) = _split(names, "NAME")
+    workspace.remove_edit(name)
+    _list(workspace, Console(quiet, as_json))
+
+
+@app.command()
+def rename(
+    names: Annotated[list[str], typer.Argument(metavar="[PROJECT] OLD NEW", help="Its name, and the new one.", show_default=False)],
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give an edit another name."""
+    workspace, (old, new) = _split(names, "OLD", "NEW")
+    workspace.rename_edit(old, new)
+    _list(workspace, Console(quiet, as_json))
+
+
+@app.command()
+def move(
+    names: Annotated[
+        list[str], typer.Argument(metavar="[PROJECT] NAME POSITION", help="The edit, and its new place, 1 first.", show_default=False)
+    ],
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Change the order in which edits are applied."""
+    workspace, (name, position) = _split(names, "NAME", "POSITION")
+    if not position.isdecimal() or position == "0":
+        raise BadArgument(f"found position {position!r}; give the edit's new place as a number, 1 first")
+    workspace.move_edit(name, int(position) - 1)
+    _list(workspace, Console(quiet, as_json))
+
+
+def _open(project: Path | None) -> Workspace:
+    from vedit.workspace import Workspace
+
+    return Workspace.open(project) if project else Workspace.newest(Path.cwd())
+
+
+def _split(values: list[str], *wanted: str) -> tuple[Workspace, list[str]]:
+    """The project, named or the newest here, and the other arguments."""
+    if len(values) not in (len(wanted), len(wanted) + 1):
+        raise BadArgument(f"found {len(values)} arguments ({' '.join(values)}); give [PROJECT] {' '.join(wanted)}")
+    named = len(values) > len(wanted)
+    return _open(Path(values[0]) if named else None), values[named:]
+
+
+def _list(workspace: Workspace, console: Console) -> None:
+    edits = workspace.list_edits()
+    rows = [[i, edit.name, edit.strength, edit.prompt] for i, edit in enumerate(edits, 1)]
+    data = [{"name": edit.name, "prompt": edit.prompt, "neutral": edit.neutral, "strength": edit.strength} for edit in edits]
+    text = table(rows, ["", "name", "strength", "prompt"]) if rows else f"{workspace.path} has no edits"
+    console.answer({"project": workspace.path, "edits": data}, text)

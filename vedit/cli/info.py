@@ -1,0 +1,71 @@
+"""`vedit info`: what a project, a video or a model file is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vedit.cli.console import Console
+from vedit.cli.options import AsJson, Quiet
+
+if TYPE_CHECKING:
+    from vedit.workspace import Workspace
+
+
+def info(
+    path: Annotated[
+        Path | None,
+        typer.Argument(metavar="PROJECT|FILE", help="A project (the newest one here if left out), a video, an image or a model.", show_default=False),
+    ] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a project, a video or a model file is.
+
+    \b
+      vedit info head.vedit
+      vedit info clip.mp4 --json
+    """
+    from vedit.workspace import Workspace
+
+    console = Console(quiet, as_json)
+    if path is None or Workspace.is_project(path):
+        workspace = Workspace.open(path) if path else Workspace.newest(Path.cwd())
+        console.answer({"project": workspace.path, **workspace.info}, *project_lines(workspace))
+    elif path.suffix in (".safetensors", ".pkl"):
+        from vedit.models import describe
+
+        _answer(console, describe(path))
+    else:
+        from vedit.video import probe
+
+        found = probe(path)
+        _answer(console, {"path": str(path)} | {name: getattr(found, name) for name in found.__dataclass_fields__})
+
+
+def project_lines(workspace: Workspace) -> list[str]:
+    """A project in a few lines: source, generator, scores, edits."""
+    about = workspace.info
+    lines = [f"project {workspace.path}"]
+    lines += [f"  {key}: {_flat(value)}" for key, value in about.items() if key not in BULKY]
+    edits = workspace.list_edits()
+    if edits:
+        lines.append("  edits: " + ", ".join(f"{edit.name} ({edit.prompt!r}, {edit.strength})" for edit in edits))
+    return lines
+
+
+BULKY = ("times", "crops", "schema")  # one entry for every frame, or of no use to a person; --json has them
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_flat(part)}" for key, part in value.items())
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def _answer(console: Console, about: dict[str, Any]) -> None:
+    console.answer(about, *(f"{key}: {_flat(value)}" for key, value in about.items()))

@@ -1,0 +1,20 @@
+"""Flags that several commands share, spelled once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no chatter: the answer and errors alone.")]
+AsJson = Annotated[bool, typer.Option("--json", help="The answer on stdout as one JSON object, for scripts.")]
+Project = Annotated[
+    Path | None,
+    typer.Argument(metavar="PROJECT", help="A project folder; the newest one here if left out.", show_default=False),
+]
+GeneratorName = Annotated[
+    str,
+    typer.Option("-g", "--generator", metavar="GENERATOR", help="A name from `vedit models list` or a .safetensors file."),
+]
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")]

@@ -1,0 +1,75 @@
+"""`vedit project`: a clip becomes latents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from vedit.cli.console import Console
+from vedit.cli.options import AsJson, Device, GeneratorName, Quiet
+from vedit.cli.parse import parse_length
+from vedit.timing import parse_rate
+
+
+def project(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A video, an image or a folder of frames.", show_default=False)],
+    generator: GeneratorName = "",
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="DIR", help="Project folder; NAME.vedit if left out.")] = None,
+    start: Annotated[float | None, typer.Option(metavar="S", help="Begin at this second.")] = None,
+    duration: Annotated[float | None, typer.Option(metavar="S", help="Take this many seconds.")] = None,
+    fps: Annotated[str, typer.Option(metavar="N", help="Sample the source at this rate: 25, 30000/1001.", show_default=False)] = "",
+    crop: Annotated[str, typer.Option(metavar="auto|face|center|x,y,w,h", help="What part of the picture.")] = "auto",
+    fidelity: Annotated[
+        Literal["latent", "balanced"],
+        typer.Option(help="latent: one content and its motion; balanced: small smooth residuals as well."),
+    ] = "balanced",
+    steps: Annotated[int | None, typer.Option(metavar="N", help="Steps of the inversion.", min=1, show_default=False)] = None,
+    perceptual: Annotated[
+        Literal["auto", "lpips-vgg", "lpips-alex", "lpips-squeeze", "clip", "builtin"],
+        typer.Option(help="What similarity is judged by; auto takes the best on this machine."),
+    ] = "auto",
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of every random draw.")] = 0,
+    device: Device = "auto",
+    precision: Annotated[Literal["auto", "fp32", "bf16"], typer.Option(help="bf16 is faster where the processor has it.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over where a project of another clip stands.")] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find a clip in a generator's latent space.
+
+    \b
+      vedit project clip.mp4                      → clip.vedit/
+      vedit project talk.mov --start 10 --duration 4 --crop face
+      vedit project sky.mp4 -g skies-1 -o evening.vedit
+
+    Stopped or killed, the same command goes on where it was.
+    """
+    first, length, rate = parse_length("--start", start), parse_length("--duration", duration), parse_rate(fps) if fps else None
+
+    from vedit.projection import project as run
+
+    console = Console(quiet, as_json)
+    workspace = console.run(
+        run(
+            source,
+            generator or None,
+            out=out,
+            start=first,
+            duration=length,
+            fps=rate,
+            crop=crop,
+            fidelity=fidelity,
+            steps=steps,
+            perceptual=perceptual,
+            seed=seed,
+            device=device,
+            precision=precision,
+            overwrite=overwrite,
+        )
+    )
+    from vedit.cli.info import project_lines
+
+    console.answer({"project": workspace.path, **workspace.info}, *project_lines(workspace))
+    console.say(f'next: vedit edit {workspace.path} --prompt "an old person"')

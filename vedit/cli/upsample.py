@@ -1,0 +1,50 @@
+"""`vedit upsample`: the same clip with more frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vedit.cli.console import Console
+from vedit.cli.options import AsJson, Quiet
+from vedit.cli.parse import BadArgument
+from vedit.timing import parse_rate
+
+
+def upsample(
+    source: Annotated[
+        Path | None,
+        typer.Argument(metavar="PROJECT|SOURCE", help="A project, the newest one here if left out, or a video to project first.", show_default=False),
+    ] = None,
+    factor: Annotated[int | None, typer.Option(metavar="K", min=1, help="K frames for every frame.", show_default=False)] = None,
+    fps: Annotated[str, typer.Option(metavar="N", help="Or: this frame rate.", show_default=False)] = "",
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="Where to; PROJECT/renders if left out.", show_default=False)] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Render the same clip with more frames. Those between are made by the generator, not blended.
+
+    \b
+      vedit upsample --factor 5
+      vedit upsample clip.mp4 --fps 120 -o smooth.mp4
+    """
+    if (factor is None) == (not fps):
+        raise BadArgument("give one of --factor K and --fps N, such as --factor 5")
+    rate = parse_rate(fps) if fps else None
+
+    from vedit.rendering import render
+    from vedit.workspace import Workspace
+
+    console = Console(quiet, as_json)
+    if source is None:
+        workspace = Workspace.newest(Path.cwd())
+    elif Workspace.is_project(source):
+        workspace = Workspace.open(source)
+    else:
+        from vedit.projection import project
+
+        workspace = console.run(project(source))
+    path = console.run(render(workspace, factor=factor, fps=rate, out=out))
+    console.answer({"project": workspace.path, "video": path}, str(path))
