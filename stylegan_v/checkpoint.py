@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from stylegan_v.config import ConfigError, DiscriminatorConfig, GeneratorConfig
 from stylegan_v.discriminator import Discriminator
@@ -27,6 +29,7 @@ MAX_HEADER_BYTES = 16 << 20  # the largest network has some 300 tensors, a heade
 _RESERVED = ("kind", "schema", "config")
 _FLOATS = ("F16", "BF16", "F32", "F64")
 _C = TypeVar("_C", GeneratorConfig, DiscriminatorConfig)
+_M = TypeVar("_M", bound=nn.Module)
 
 
 class CheckpointError(ValueError):
@@ -47,9 +50,7 @@ def load_generator(path: str | Path, device: str | torch.device = "cpu") -> Gene
     Raises CheckpointError for anything but a generator checkpoint of this or an earlier schema with exactly its tensors.
     """
     with _open(path, "generator") as (file, meta):
-        with torch.device("meta"):
-            generator = Generator(_config(path, GeneratorConfig, meta))
-        _read_tensors(path, file, generator)
+        generator = _read_tensors(path, file, lambda: Generator(_config(path, GeneratorConfig, meta)))
     generator.metadata = {key: value for key, value in meta.items() if key not in _RESERVED}
     generator.hash = model_hash(generator)
     return generator.eval().requires_grad_(False).to(device)
@@ -63,9 +64,7 @@ def save_discriminator(discriminator: Discriminator, path: str | Path, **metadat
 def load_discriminator(path: str | Path, device: str | torch.device = "cpu") -> Discriminator:
     """Read a discriminator: float32, in training mode, trainable. Raises CheckpointError like load_generator."""
     with _open(path, "discriminator") as (file, meta):
-        with torch.device("meta"):
-            discriminator = Discriminator(_config(path, DiscriminatorConfig, meta))
-        _read_tensors(path, file, discriminator)
+        discriminator = _read_tensors(path, file, lambda: Discriminator(_config(path, DiscriminatorConfig, meta)))
     return discriminator.to(device)
 
 
@@ -88,15 +87,54 @@ def model_hash(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def adopt(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Make `tensors` the weights of `module`, which was built on the meta device; names and shapes must fit exactly.
+def blank(build: Callable[[], _M], elements: int, where: str) -> _M:
+    """What `build` makes, its weights left without values; nothing is drawn from a random generator.
 
-    Floats of any width become float32. Raises CheckpointError, which begins with `where`, and names what does not fit.
+    Raises CheckpointError, which begins with `where`, before the tensors take more than `elements`, those of the file.
+    """
+    try:
+        with _Blank(elements):
+            return build()
+    except _TooLarge:
+        raise CheckpointError(f"{where}: its configuration describes a larger network than its tensors; the file is damaged") from None
+
+
+class _TooLarge(Exception):
+    """A network would take more elements than allowed."""
+
+
+class _Blank(TorchFunctionMode):
+    """Count new tensors before they are allocated, and leave out the draws that would initialise them.
+
+    Building on the meta device would do the same, but its arithmetic imports torch's compiler, which takes seconds.
+    """
+
+    _MAKERS = (torch.randn, torch.empty, torch.zeros, torch.ones, torch.full)
+
+    def __init__(self, elements: int) -> None:
+        super().__init__()
+        self._left = elements
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in self._MAKERS:
+            sizes = args[:1] if func is torch.full else args
+            self._left -= math.prod(n for size in sizes for n in ((size,) if isinstance(size, int) else size))
+            if self._left < 0:
+                raise _TooLarge
+            func = torch.empty if func is torch.randn else func
+        elif func in (nn.init.normal_, nn.init.uniform_):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+def adopt(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Make `tensors`, as float32, the weights of `module`; names and shapes must fit exactly.
+
+    Raises CheckpointError, which begins with `where`, and names what does not fit.
     """
     check_shapes({name: tuple(tensor.shape) for name, tensor in tensors.items()}, module, where)
     module.load_state_dict({name: tensor.to(torch.float32) for name, tensor in tensors.items()}, strict=True, assign=True)
-    left = [name for name, tensor in (*module.named_parameters(), *module.named_buffers()) if tensor.is_meta]
-    assert not left, f"buffers outside the state dict would stay without data: {left}"
 
 
 def check_shapes(found: Mapping[str, tuple[int, ...]], module: nn.Module, where: str) -> None:
@@ -186,10 +224,13 @@ def _config(path: str | Path, cls: type[_C], meta: Mapping[str, str]) -> _C:
         raise CheckpointError(f"{path}: its configuration cannot be used ({str(error)[:200]}); the file is damaged") from error
 
 
-def _read_tensors(path: str | Path, file: Any, module: nn.Module) -> None:
+def _read_tensors(path: str | Path, file: Any, build: Callable[[], _M]) -> _M:
     slices = {name: file.get_slice(name) for name in file.keys()}
-    check_shapes({name: tuple(part.get_shape()) for name, part in slices.items()}, module, str(path))
+    shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
+    module = blank(build, sum(map(math.prod, shapes.values())), str(path))
+    check_shapes(shapes, module, str(path))
     for name, part in slices.items():
         if part.get_dtype() not in _FLOATS:
             raise CheckpointError(f"{path}: the tensor {name} holds {part.get_dtype()}, wanted one of {', '.join(_FLOATS)}")
     adopt(module, {name: file.get_tensor(name) for name in slices}, str(path))
+    return module

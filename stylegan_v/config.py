@@ -108,11 +108,14 @@ class GeneratorConfig(Config):
     fps: float = 25.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.motion, Mapping):
-            object.__setattr__(self, "motion", MotionConfig.from_dict(self.motion))
+        motion: Any = self.motion  # from_dict leaves a plain table here
+        if isinstance(motion, Mapping):
+            object.__setattr__(self, "motion", MotionConfig.from_dict(motion))
         self._require(self.motion is None or isinstance(self.motion, MotionConfig), "motion", "a table of motion settings or none")
         self._require_resolution()
-        self._require_counts("z_dim", "w_dim", "channel_base", "channel_max", "mapping_layers")
+        self._require_counts("z_dim", "w_dim", "channel_max")
+        self._require_counts("mapping_layers", most=64)
+        self._require_counts("channel_base", least=self.resolution)
         self._require_counts("c_dim", "num_fp16_res", least=0)
         self._require_positive("mapping_lr_multiplier", "fps")
         self._require(self.conv_clamp is None or self.conv_clamp > 0, "conv_clamp", "a positive number or none")
@@ -154,11 +157,13 @@ class DiscriminatorConfig(Config):
 
     def __post_init__(self) -> None:
         self._require_resolution()
-        self._require_counts("channel_base", "channel_max", "concat_res", "num_frames_div_factor", "max_num_frames", "mbstd_group_size", "time_embed_dim")
+        self._require_counts("channel_max", "concat_res", "num_frames_div_factor", "max_num_frames", "mbstd_group_size", "time_embed_dim")
+        self._require_counts("channel_base", least=self.resolution)
         self._require_counts("num_frames", least=2)
         self._require_counts("c_dim", "num_fp16_res", least=0)
         self._require_positive("mapping_lr_multiplier")
         self._require(4 < self.concat_res <= self.resolution, "concat_res", "a resolution above 4, at most the frames'")
+        self._require(self.channels(self.concat_res) >= self.num_frames_div_factor, "num_frames_div_factor", "at most the channels at concat_res")
         self._require(self.conv_clamp is None or self.conv_clamp > 0, "conv_clamp", "a positive number or none")
 
     def channels(self, resolution: int) -> int:

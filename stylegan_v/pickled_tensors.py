@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stylegan_v.unpickling import GlobalName, Inert, PersistentId, SnapshotError, Vocabulary, read_pickle
+from stylegan_v.unpickling import GlobalName, Inert, PersistentId, SnapshotError, Vocabulary, describe, read_pickle
 
 _STORAGES = {
     "FloatStorage": torch.float32,
@@ -79,7 +79,7 @@ class _Tensors:
     def __init__(self, max_bytes: int) -> None:
         self._left = max_bytes
 
-    def load_storage(self, args: tuple[Any, ...]) -> torch.UntypedStorage | Tensor:
+    def load_storage(self, args: tuple[Any, ...]) -> Tensor:
         """A storage of the nested archive `args[0]` as a tensor [numel], on the CPU wherever it was saved."""
         data = _only(args, bytes, "a storage")
         # The same bytes may be named many times over, so what is decoded is counted, not what is read.
@@ -97,7 +97,7 @@ class _Tensors:
         storage, offset, size, stride = args[:4]
         numbers = [offset, *_dimensions(size), *_dimensions(stride)]
         if len(size) != len(stride) or any(type(n) is not int or n < 0 for n in numbers):
-            raise SnapshotError(f"a tensor has offset {offset!r}, size {size!r} and stride {stride!r}, wanted whole numbers ≥ 0; the file is damaged")
+            raise SnapshotError("a tensor's offset, size or stride is not made of whole numbers ≥ 0; the file is damaged")
         # torch would silently enlarge a short storage, and stride 0 would make a large tensor of a small one.
         end = offset + 1 + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) if 0 not in size else offset
         if end > storage.numel() or math.prod(size) > storage.numel():
@@ -115,12 +115,15 @@ def _check_storage(data: bytes) -> tuple[torch.dtype, int]:
     if magic != _LEGACY_MAGIC or protocol != _LEGACY_PROTOCOL or not isinstance(system, dict) or system.get("little_endian") is not True:
         raise SnapshotError("a storage is not in torch's little-endian legacy format; the file is damaged")
     entry = saved.value if isinstance(saved, PersistentId) else None
-    if not isinstance(entry, tuple) or len(entry) < 5 or entry[0] != "storage" or not isinstance(entry[1], GlobalName) or keys != [entry[2]]:
+    if not isinstance(entry, tuple) or len(entry) < 5 or entry[0] != "storage" or not isinstance(entry[1], GlobalName):
         raise SnapshotError("a nested archive holds something other than one storage; it was refused and nothing was run")
-    dtype, count = _STORAGES[entry[1].name], entry[4]
+    dtype, key, count = _STORAGES[entry[1].name], entry[2], entry[4]
+    if type(key) is not str or type(keys) is not list or len(keys) != 1 or type(keys[0]) is not str or keys[0] != key:
+        raise SnapshotError("a nested archive's list of storages does not name its one storage; the file is damaged")
     body = data[stream.tell() :]
-    if type(count) is not int or any(entry[5:]) or body[:8] != struct.pack("<q", count) or len(body) - 8 != count * dtype.itemsize:
-        raise SnapshotError(f"a storage claims {count!r} elements of {dtype}, but {len(body) - 8} bytes follow; the file is damaged")
+    whole = type(count) is int and 0 <= count < 1 << 40 and all(item is None for item in entry[5:])
+    if not whole or body[:8] != struct.pack("<q", count) or len(body) - 8 != count * dtype.itemsize:
+        raise SnapshotError(f"a storage claims {describe(count)} elements of {dtype}, but {len(body) - 8} bytes follow; the file is damaged")
     return dtype, count
 
 
@@ -152,8 +155,9 @@ def _make_set(args: tuple[Any, ...]) -> set[Any]:
 def _make_scalar(args: tuple[Any, ...]) -> float | int | bool:
     """A numpy scalar: its dtype, which is inert, and its bytes."""
     if len(args) == 2 and isinstance(args[0], Inert) and args[0].kind == GlobalName("numpy", "dtype") and isinstance(args[1], bytes):
-        code = args[0].args[0] if args[0].args else None
-        layout = _SCALAR_FORMATS.get(code) if isinstance(code, str) else None
+        code, state = args[0].args[0] if args[0].args else None, args[0].state
+        small = type(state) is tuple and len(state) > 1 and state[1] in ("<", "|")  # little-endian
+        layout = _SCALAR_FORMATS.get(code) if isinstance(code, str) and small else None
         if layout is not None and struct.calcsize(layout) == len(args[1]):
             value: float | int | bool = struct.unpack(layout, args[1])[0]
             return value

@@ -6,23 +6,25 @@ tensors, and those are checked against networks of this package. `module_src`, t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from stylegan_v.checkpoint import CheckpointError, adopt, model_hash
+from stylegan_v.checkpoint import CheckpointError, adopt, blank, model_hash
 from stylegan_v.config import ConfigError
 from stylegan_v.discriminator import Discriminator
 from stylegan_v.generator import Generator
 from stylegan_v.ops.resample import lowpass
 from stylegan_v.pickled_tensors import snapshot_vocabulary
 from stylegan_v.snapshot_config import Table, discriminator_config, generator_config
-from stylegan_v.unpickling import Inert, SnapshotError, read_pickle
+from stylegan_v.unpickling import Inert, SnapshotError, describe, read_pickle
 
 __all__ = ["MAX_BYTES", "SnapshotError", "import_snapshot"]
+
+_M = TypeVar("_M", bound=nn.Module)
 
 MAX_BYTES = 4 << 30  # official files with the optimisers' state take about 1 GB
 _MAX_MODULES = 5_000
@@ -85,7 +87,7 @@ class _Record:
             meta = value.args[0] if len(value.args) == 1 and type(value.args[0]) is dict else {}
             if meta.get("type") != "class":
                 raise SnapshotError(f"{name} is not a pickled class; the file is damaged")
-            state, self.class_name = meta.get("state"), str(meta.get("class_name"))[:60]
+            state, self.class_name = meta.get("state"), describe(meta.get("class_name"))
         if type(state) is not dict:
             raise SnapshotError(f"{name} ({self.class_name}) has no state; the file is damaged")
         self.state = state
@@ -172,9 +174,7 @@ def _generator(record: _Record) -> Generator:
     multipliers = {name: _lr_multiplier(record, place) for name, place in _MULTIPLIERS.items()}
     tensors = _tensors(record)
     config = generator_config(record.config(), record.arguments(), record.table(), multipliers)
-    with torch.device("meta"):
-        generator = Generator(config)
-    adopt(generator, tensors, f"{record.name} ({record.class_name})")
+    generator = _filled(lambda: Generator(config), tensors, record)
     generator.hash = model_hash(generator)
     return generator.eval().requires_grad_(False)
 
@@ -188,10 +188,15 @@ def _discriminator(record: _Record) -> Discriminator:
         record.config() or Table(record.name, {}), record.arguments(), record.table(),
         time_embed_dim=table.shape[1], mapping_lr_multiplier=_lr_multiplier(record, ("mapping", "fc0")),
     )
-    with torch.device("meta"):
-        discriminator = Discriminator(config)
-    adopt(discriminator, tensors, f"{record.name} ({record.class_name})")
-    return discriminator
+    return _filled(lambda: Discriminator(config), tensors, record)
+
+
+def _filled(build: Callable[[], _M], tensors: Mapping[str, Tensor], record: _Record) -> _M:
+    where = f"{record.name} ({record.class_name})"
+    module = blank(build, sum(tensor.numel() for tensor in tensors.values()), where)
+    # Views of one storage become tensors of their own.
+    adopt(module, {name: tensor.clone() for name, tensor in tensors.items()}, where)
+    return module
 
 
 def _judges_clips(record: _Record) -> bool:
@@ -217,5 +222,5 @@ def _lr_multiplier(record: _Record, place: tuple[str, ...]) -> float | None:
         record = parts[name]
     gain = record.state.get("bias_gain")
     if not isinstance(gain, int | float) or isinstance(gain, bool) or not 0 < gain <= 1:
-        raise SnapshotError(f"{record.name}.bias_gain is {str(gain)[:40]}, wanted a number from 0 to 1; the file is damaged")
+        raise SnapshotError(f"{record.name}.bias_gain is {describe(gain)}, wanted a number from 0 to 1; the file is damaged")
     return float(gain)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from stylegan_v.config import DiscriminatorConfig, GeneratorConfig, MotionConfig
-from stylegan_v.unpickling import SnapshotError
+from stylegan_v.unpickling import SnapshotError, describe
 
 _REQUIRED = object()
 
@@ -62,7 +62,7 @@ class Table:
         """Itself; raises SnapshotError where it has a key that is neither known nor neutral."""
         for key, value in self._values.items():
             if key not in known and key not in _NEUTRAL and value is not None:
-                raise SnapshotError(f"{self.name} has the setting {str(key)[:60]}={str(value)[:60]}, which is not supported")
+                raise SnapshotError(f"{self.name} has the setting {describe(key)}={describe(value)}, which is not supported")
         return self
 
     def _value(self, key: str, default: Any) -> Any:
@@ -72,9 +72,7 @@ class Table:
         return default if value is None else value
 
     def _wrong(self, key: str, wanted: str) -> SnapshotError:
-        found = self._values.get(key)
-        shown = str(found)[:60] if isinstance(found, str | int | float) else f"a {type(found).__name__}"
-        return SnapshotError(f"{self.name}.{key} is {shown}, wanted {wanted}; other networks are not supported")
+        return SnapshotError(f"{self.name}.{key} is {describe(self._values.get(key))}, wanted {wanted}; other networks are not supported")
 
 
 def generator_config(
@@ -90,7 +88,7 @@ def generator_config(
     for table in (synthesis, mapping):
         table.choice("activation", ("lrelu",), "lrelu")
     _check_colours(attributes)
-    common = dict(
+    common: dict[str, Any] = dict(
         resolution=attributes.whole("img_resolution"),
         z_dim=attributes.whole("z_dim"),
         w_dim=attributes.whole("w_dim"),

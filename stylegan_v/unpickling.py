@@ -187,7 +187,7 @@ class _Machine:
 
     def _extend(self, items: list[Any]) -> None:
         if type(self.stack[-1]) is not list:
-            raise SnapshotError(f"the pickle appends to {_describe(self.stack[-1])}, wanted a list; the file is not a snapshot")
+            raise SnapshotError(f"the pickle appends to {describe(self.stack[-1])}, wanted a list; the file is not a snapshot")
         self.stack[-1].extend(items)
 
     def _op_setitem(self, _: Any) -> None:
@@ -200,14 +200,14 @@ class _Machine:
     def _update(self, items: list[Any]) -> None:
         target = self.stack[-1]
         if type(target) is not dict or len(items) % 2:
-            raise SnapshotError(f"the pickle sets items of {_describe(target)}, wanted a dict; the file is not a snapshot")
+            raise SnapshotError(f"the pickle sets items of {describe(target)}, wanted a dict; the file is not a snapshot")
         for key, value in zip(items[::2], items[1::2], strict=True):
             target[_hashable(key)] = value
 
     def _op_additems(self, _: Any) -> None:
         items = self._pop_mark()
         if type(self.stack[-1]) is not set:
-            raise SnapshotError(f"the pickle adds items to {_describe(self.stack[-1])}, wanted a set; the file is not a snapshot")
+            raise SnapshotError(f"the pickle adds items to {describe(self.stack[-1])}, wanted a set; the file is not a snapshot")
         self.stack[-1].update(map(_hashable, items))
 
     # Names and objects
@@ -231,7 +231,7 @@ class _Machine:
 
     def _make(self, target: Any, args: Any) -> Any:
         if type(target) is not GlobalName or type(args) is not tuple:
-            raise SnapshotError(f"the pickle calls {_describe(target)}, wanted a known global; it was refused and nothing was run")
+            raise SnapshotError(f"the pickle calls {describe(target)}, wanted a known global; it was refused and nothing was run")
         maker = self.vocabulary.makers.get(str(target))
         return Inert(target, args) if maker is None else maker(args)
 
@@ -240,7 +240,7 @@ class _Machine:
         if type(target) is Inert:
             target.state = state
         elif type(target) is not dict:  # attributes of a dict subclass mean nothing here and are dropped
-            raise SnapshotError(f"the pickle sets the state of {_describe(target)}, wanted an object; it was refused")
+            raise SnapshotError(f"the pickle sets the state of {describe(target)}, wanted an object; it was refused")
 
     def _op_binpersid(self, _: Any) -> None:
         if not self.vocabulary.persistent:
@@ -265,9 +265,14 @@ _CONSTANTS: dict[str, Callable[[], Any]] = {
 def _hashable(key: Any) -> Any:
     """Let only scalars be keys: hashing deeply nested tuples would overflow the C stack."""
     if not isinstance(key, _SCALARS):
-        raise SnapshotError(f"the pickle uses {_describe(key)} as a key, wanted text or a number; the file is not a snapshot")
+        raise SnapshotError(f"the pickle uses {describe(key)} as a key, wanted text or a number; the file is not a snapshot")
     return key
 
 
-def _describe(value: Any) -> str:
-    return str(value.kind) if type(value) is Inert else str(value) if type(value) is GlobalName else f"a {type(value).__name__}"
+def describe(value: Any) -> str:
+    """A short form for messages; containers are only named, since to spell out a hostile one may take for ever."""
+    if isinstance(value, Inert):
+        return str(value.kind)
+    if value is None or isinstance(value, str | int | float | GlobalName):
+        return str(value)[:60]
+    return f"a {type(value).__name__}"
