@@ -212,11 +212,11 @@ def respeed(times: Sequence[float], speed: float) -> list[float]:
     return [checked[0] + (time - checked[0]) / factor for time in checked]
 
 
-def constant_rate(times: Sequence[float], tolerance: float = 0.6e-3) -> Fraction | None:
+def constant_rate(times: Sequence[float], tolerance: float = 0.6e-3, usual: Sequence[Fraction] = ()) -> Fraction | None:
     """The constant rate that explains `times` to within `tolerance` seconds each, None if there is none (or fewer than 2 times).
 
-    The tolerance admits the rounding to milliseconds of Matroska. A rate that explains the times exactly wins; else the better
-    of the nearest whole rate and the nearest rate over 1001; else any fraction that fits.
+    The tolerance admits the rounding to milliseconds of Matroska. A rate that explains the times exactly wins; else the first of
+    `usual` that fits; else the better of the nearest whole rate and the nearest rate over 1001; else any fraction that fits.
 
     >>> constant_rate([i * 1001 / 30000 for i in range(50)]), constant_rate([0, 0.04, 0.08]), constant_rate([0, 0.04, 0.12])
     (Fraction(30000, 1001), Fraction(25, 1), None)
@@ -231,9 +231,9 @@ def constant_rate(times: Sequence[float], tolerance: float = 0.6e-3) -> Fraction
         interval = float(1 / rate)
         return max(abs(time - times[0] - i * interval) for i, time in enumerate(times))
 
-    usual = [Fraction(round(measured)), Fraction(round(measured * 1.001) * 1000, 1001)]
+    common = [Fraction(round(measured)), Fraction(round(measured * 1.001) * 1000, 1001)]
     fitted = [Fraction(measured).limit_denominator(limit) for limit in (10, 1001, 100_000)]
-    errors = {rate: error(rate) for rate in [*usual, *fitted] if rate > 0}
+    errors = {rate: error(rate) for rate in [*usual, *common, *fitted] if rate > 0}
     exact = [rate for rate in errors if errors[rate] <= min(tolerance, 2e-6)]
-    near = [rate for rate in sorted(errors, key=lambda rate: (rate not in usual, errors[rate])) if errors[rate] <= tolerance]
-    return next(iter([*exact, *near]), None)
+    near = [*usual, *sorted(common, key=lambda rate: errors.get(rate, math.inf)), *fitted]
+    return next((rate for rate in [*exact, *near] if errors.get(rate, math.inf) <= tolerance), None)

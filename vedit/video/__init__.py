@@ -2,5 +2,6 @@
 
 from vedit.video.info import Frame, Pixels, VideoError, VideoInfo, VideoNotFound, VideoWarning
 from vedit.video.reader import probe, read
+from vedit.video.writer import Written, write
 
-__all__ = ["Frame", "Pixels", "VideoError", "VideoInfo", "VideoNotFound", "VideoWarning", "probe", "read"]
+__all__ = ["Frame", "Pixels", "VideoError", "VideoInfo", "VideoNotFound", "VideoWarning", "Written", "probe", "read", "write"]

@@ -109,7 +109,7 @@ class MovingPicture:
         with open_container(self.path) as container:
             stream = main_video(container, self.path)
             audio, format_name = bool(container.streams.audio), container.format.name
-            metadata = {**container.metadata}
+            metadata = {key.lower(): value for key, value in container.metadata.items()}  # Matroska writes keys in capitals
             codec = stream.codec_context
             pixel_format = codec.pix_fmt or ""
             fps, count = stream.average_rate or self.rate, stream.frames or None
@@ -120,7 +120,7 @@ class MovingPicture:
             image = Picture(self.path.name, stream.sample_aspect_ratio)(first)
         start, constant, times = 0.0, None, self._scan() if self.path.stat().st_size <= _SCAN_BYTES else []
         if times:
-            constant_fps = constant_rate([time for time, _ in times])
+            constant_fps = constant_rate([time for time, _ in times], usual=[fps])
             constant = constant_fps is not None if len(times) > 1 else None
             start, count, length = times[0][0], len(times), times[-1][0] + times[-1][1]
             fps = constant_fps or (Fraction(count / (length - start)).limit_denominator(100_000) if length > start else fps)
@@ -141,13 +141,19 @@ class MovingPicture:
             except av.error.FFmpegError:
                 pass  # reading will say what is missing
             base, zero = stream.time_base, self.zero
+            stream_end = _track_end(container, stream, len(shown), zero)
         if self.raw or base is None or any(pts == -1 for pts, _ in shown):
             return [(float(i / self.rate), float(1 / self.rate)) for i in range(len(shown))]
         ordered = sorted(shown)
-        times = [(float(pts * base - zero), float(duration * base)) for pts, duration in ordered]
-        if times and times[-1][1] == 0:
-            times[-1] = (times[-1][0], times[-1][0] - times[-2][0] if len(times) > 1 else float(1 / self.rate))
-        return times
+        times = [float(pts * base - zero) for pts, _ in ordered]
+        ends = [*times[1:], times[-1] + self._last_duration(stream_end, times[-1], float(ordered[-1][1] * base))] if times else []
+        return [(time, end - time) for time, end in zip(times, ends, strict=True)]
+
+    def _last_duration(self, stream_end: float | None, time: float, told: float) -> float:
+        """How long the last frame, at `time`, stands: until the track's end where that is known, else as its packet told."""
+        if stream_end is not None and stream_end > time + 1e-6:
+            return stream_end - time
+        return told or float(1 / self.rate)
 
     def frames(self, start: float, end: float) -> Iterator[Frame]:
         """The frames with start <= time < end (to a tenth of a millisecond), each once, in order."""
@@ -175,20 +181,20 @@ class MovingPicture:
                 except av.error.FFmpegError:
                     return
             times = _Clock(self.zero, 1 / self.rate, stream.time_base or Fraction(1, av.time_base), self.raw)
-            stopped = False
+            waiting: tuple[float, Pixels] | None = None  # a frame's duration is known when the next one comes
             for decoded in self._decoded(container, stream, tally):
-                time, duration = times(decoded)
+                time = times(decoded)
+                if waiting is not None:
+                    yield Frame(*waiting, time - waiting[0])
                 if time >= end - 1e-4:
-                    stopped = True
-                    break
-                if time >= start - 1e-4:
-                    yield Frame(time, picture(decoded), duration)
-                elif tally.frames == 1:
-                    yield Frame(time, _NOTHING, duration)
+                    return
+                waiting = (time, picture(decoded) if time >= start - 1e-4 else _NOTHING) if time >= start - 1e-4 or tally.frames == 1 else None
+            if waiting is not None:
+                track_end = _track_end(container, stream, tally.frames, self.zero) if seek is None else None
+                yield Frame(*waiting, self._last_duration(track_end, waiting[0], times.told))
             if times.repaired:
                 warnings.warn(f"{self.path}: {times.repaired} frames had no time of their own or one out of order; they follow the frame before", VideoWarning, stacklevel=3)
-            if not stopped:
-                self._report(container, stream, tally, times.end, whole=seek is None)
+            self._report(container, stream, tally, times.end, whole=seek is None)
 
     def _decoded(self, container: InputContainer, stream: VideoStream, tally: _Tally) -> Iterator[VideoFrame]:
         """Decode packet by packet; a damaged packet is counted and passed over."""
@@ -261,6 +267,17 @@ class MovingPicture:
 _NOTHING: Pixels = np.zeros((0, 0, 3), np.uint8)
 
 
+def _track_end(container: InputContainer, stream: VideoStream, shown: int, zero: Fraction) -> float | None:
+    """When an MP4 track ends, in seconds from zero; None in other containers, and where frames are missing.
+
+    Only there is the track's length kept exactly; what its packets tell is wrong where frames are stored out of order.
+    """
+    entries = [entry for entry in stream.index_entries if not entry.is_discard]
+    if "mp4" not in container.format.name or not stream.duration or not stream.time_base or len(entries) != shown:
+        return None
+    return float(((stream.start_time or 0) + stream.duration) * stream.time_base - zero)
+
+
 class _Clock:
     """Times of decoded frames, in seconds from the container's start: strictly rising, exact where the file has timestamps."""
 
@@ -268,24 +285,23 @@ class _Clock:
         self.zero, self.interval, self.base, self.raw = zero, interval, base, raw
         self.repaired = 0
         self.end = 0.0
+        self.told = 0.0  # duration of the newest frame as the file tells it, 0 where it does not
         self._last: Fraction | None = None
 
-    def __call__(self, frame: VideoFrame) -> tuple[float, float]:
-        """(time, duration) of the next frame; one without a time, or out of order, follows its predecessor by one interval."""
+    def __call__(self, frame: VideoFrame) -> float:
+        """The time of the next frame; one without a time, or out of order, follows its predecessor by one interval."""
         base = frame.time_base or self.base  # PyAV forgets it on the frames that flushing brings out
-        duration = frame.duration * base if frame.duration else Fraction(0)
         following = Fraction(0) if self._last is None else self._last + self.interval
         if self.raw:
             time = following
-        elif frame.pts is not None:
-            time = frame.pts * base - self.zero
-            if self._last is not None and time <= self._last:
-                time, self.repaired = following, self.repaired + 1
         else:
-            time, self.repaired = following, self.repaired + 1
+            time = following if frame.pts is None else frame.pts * base - self.zero
+            if frame.pts is None or (self._last is not None and time <= self._last):
+                time, self.repaired = following, self.repaired + 1
         self._last = time
-        self.end = float(time + (duration or self.interval))
-        return float(time), float(duration)
+        told = frame.duration * base if frame.duration else Fraction(0)
+        self.told, self.end = float(told), float(time + (told or self.interval))
+        return float(time)
 
 
 class _Deinterlacer:

@@ -20,7 +20,8 @@ FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "TIFF", "PPM", "AVIF")
 """The image formats read here, by Pillow's names. GIF is left to the video reader, which keeps its times exactly."""
 
 TIME_KEY = "vedit:time"
-"""The PNG comment in which a written frame keeps its time, in seconds."""
+DURATION_KEY = "vedit:duration"
+"""The PNG comments in which a written frame keeps its time and how long it stands, in seconds."""
 
 _SIGNATURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6", b"P4", b"P2", b"P3")
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".apng"}
@@ -139,6 +140,15 @@ def _duration(picture: Image.Image) -> float:
     return milliseconds / 1000 if milliseconds >= 20 else 0.1
 
 
+def _seconds(text: object) -> float | None:
+    """A sane time out of an untrusted comment."""
+    try:
+        time = float(str(text))
+    except ValueError:
+        return None
+    return time if 0 <= time < 1e9 else None
+
+
 def natural_order(path: Path) -> list[int | str]:
     """A sort key that puts frame2 before frame10.
 
@@ -158,31 +168,27 @@ class Folder:
             raise VideoError(f"{path} holds no images; give a folder of PNG, JPEG, WebP, BMP or TIFF frames, or a video")
         with _opened(self.files[0]) as image:
             self.size = _upright_size(image)
-        written = [self._written_time(file) for file in self.files]
-        times = [time for time in written if time is not None]
-        rising = all(a < b for a, b in zip(times, times[1:], strict=False))
-        self.keeps_times = len(times) == len(written) and rising
+            self.metadata = {key: value for key, value in image.info.items() if isinstance(value, str) and not key.startswith("vedit:")}
+        written = [self._written(file) for file in self.files]
+        times = [time for time, _ in written if time is not None]
+        self.keeps_times = len(times) == len(written) and all(a < b for a, b in zip(times, times[1:], strict=False))
         self.times = times if self.keeps_times else [float(i / fps) for i in range(len(self.files))]
-        self.last = float(1 / fps) if len(self.times) < 2 or not self.keeps_times else self.times[-1] - self.times[-2]
+        self.last = (self.keeps_times and written[-1][1]) or float(1 / fps)
         self.fps = fps
 
     @staticmethod
-    def _written_time(file: Path) -> float | None:
+    def _written(file: Path) -> tuple[float | None, float | None]:
+        """Time and duration in seconds that a PNG keeps, None for what it does not."""
         if file.suffix.lower() != ".png":
-            return None
+            return None, None
         with _opened(file) as image:
-            text = image.info.get(TIME_KEY, "")
-        try:
-            time = float(text)
-        except (TypeError, ValueError):
-            return None
-        return time if 0 <= time < 1e9 else None
+            return tuple(_seconds(image.info.get(key)) for key in (TIME_KEY, DURATION_KEY))  # type: ignore[return-value]
 
     def info(self) -> VideoInfo:
         """The facts, from the first image and the names."""
         end = self.times[-1] + self.last
         fps = Fraction(len(self.times) / (end - self.times[0])).limit_denominator(1001) if self.keeps_times else self.fps
-        return VideoInfo(*self.size, fps, len(self.files), end, False, start=self.times[0], codec="images", container="folder")
+        return VideoInfo(*self.size, fps, len(self.files), end, False, start=self.times[0], codec="images", container="folder", metadata=self.metadata)
 
     def frames(self, start: float, end: float) -> Iterator[Frame]:
         """The frames with start <= time < end; one whose size differs from the first one's is an error."""
