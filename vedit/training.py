@@ -18,7 +18,7 @@ from stylegan_v.config import Config, ConfigError
 from stylegan_v.generator import Generator
 from stylegan_v.training import TrainConfig, TrainEvent, Trainer
 from vedit.errors import VeditError
-from vedit.pixels import save_sheet
+from vedit.pixels import save_sheet, to_pixels
 from vedit.progress import Progress, Task
 from vedit.scores import motion_correlation, psnr
 from vedit.worlds import world
@@ -101,7 +101,7 @@ def _record(trainer: Trainer, place: World, recipe: Recipe, out: Path, event: Tr
     with (out / "log.jsonl").open("a", encoding="utf-8") as log:
         log.write(json.dumps({key: round(value, 4) if isinstance(value, float) else value for key, value in line.items()}) + "\n")
     beside = out / "sheet.part.png"
-    save_sheet(beside, sheet(trainer.ema, place), columns=8)
+    save_sheet(beside, to_pixels(sheet(trainer.ema, place)), columns=8)
     os.replace(beside, out / f"sheet-{event.step:06d}.png")
 
 

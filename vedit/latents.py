@@ -1,0 +1,160 @@
+"""The latent video: a clip as continuous functions of t, so that any frame rate can be rendered from it.
+
+Content is `ws [L, D]`, motion a trajectory `u [M, v_dim]` of codes, one every `distance` frames of the generator's clock.
+Real footage adds two smooth residuals, cubic B-splines in t: a drift of ws and a residual of motion_v. Beyond the clip
+they fade to zero within one code distance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from stylegan_v import Generator
+from vedit.errors import VeditError
+
+
+class LatentError(VeditError, ValueError):
+    """Stored latents do not fit their generator or each other."""
+
+
+class Spline(nn.Module):
+    """A cubic B-spline with values of any shape, uniform knots `spacing` apart (frames of t) from 0 to `span`.
+
+    >>> spline = Spline(10.0, 2.0, (3,))
+    >>> spline(torch.tensor([0.0, 4.5])).shape
+    torch.Size([2, 3])
+    """
+
+    def __init__(self, span: float, spacing: float, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        if not spacing > 0:
+            raise LatentError(f"knots {spacing} frames apart are no spline; the spacing must be positive")
+        self.span, self.spacing = span, spacing
+        self.coefs = nn.Parameter(torch.zeros(math.floor(span / spacing) + 4, *shape))
+
+    def forward(self, t: Tensor) -> Tensor:
+        """Values [T, *shape] at t [T]; t beyond the span is taken at its end."""
+        return torch.tensordot(self.weights(t).to(self.coefs.dtype), self.coefs, dims=1)
+
+    def weights(self, t: Tensor) -> Tensor:
+        """Basis weights [T, K] at t [T], rows summing to 1: piecewise cubic, twice continuously differentiable."""
+        position = (t.double() / self.spacing).clamp(0, self.span / self.spacing)
+        index = position.floor().clamp(max=self.coefs.shape[0] - 4)
+        x = position - index
+        basis = torch.stack([(1 - x) ** 3, 3 * x**3 - 6 * x**2 + 4, -3 * x**3 + 3 * x**2 + 3 * x + 1, x**3], dim=1) / 6
+        columns = index.long().unsqueeze(1) + torch.arange(4, device=t.device)
+        return torch.zeros(t.shape[0], self.coefs.shape[0], dtype=basis.dtype, device=t.device).scatter(1, columns, basis)
+
+
+def fade(t: Tensor, span: float, distance: float) -> Tensor:
+    """1 within [0, span], smoothly to 0 at `distance` beyond it, [T]."""
+    outside = (torch.maximum(t - span, -t) / distance).clamp(0, 1)
+    return 1 - outside**2 * (3 - 2 * outside)
+
+
+@dataclass
+class LatentVideo:
+    """Everything a clip is in a generator's latent space.
+
+    `ws` [L, D]; `u` [M, v_dim] and the `motion_z` [M', z_dim] that extends it (None for an image generator); `content` and
+    `motion` are the residual splines of ws [·, L, D] and motion_v [·, V], or None; `span` is t of the last frame.
+    """
+
+    ws: Tensor
+    u: Tensor | None
+    motion_z: Tensor | None
+    span: float
+    content: Spline | None = None
+    motion: Spline | None = None
+
+    def at(self, generator: Generator, t: Tensor) -> tuple[Tensor, Tensor | None]:
+        """ws [1, T, L, D] (or [1, L, D] without drift) and motion_v [1, T, V] at t [T] (frames of the generator's clock)."""
+        ws = self.ws.unsqueeze(0)
+        distance = float(generator.cfg.motion.distance) if generator.cfg.motion else 16.0
+        weight = fade(t, self.span, distance).to(ws.dtype)
+        if self.content is not None:
+            ws = ws.unsqueeze(1) + (self.content(t) * weight[:, None, None]).unsqueeze(0)
+        elif self.u is None:
+            ws = ws.unsqueeze(1).expand(1, t.shape[0], *self.ws.shape)
+        if self.u is None:
+            return ws, None
+        motion_v = generator.motion(t.unsqueeze(0), None, u=self.trajectory(generator, t).unsqueeze(0))
+        if self.motion is not None:
+            motion_v = motion_v + (self.motion(t) * weight[:, None]).unsqueeze(0)
+        return ws, motion_v
+
+    def trajectory(self, generator: Generator, t: Tensor) -> Tensor:
+        """u [M'', v_dim], long enough for every t: the optimised codes, then those of motion_z, extended by noise of its own."""
+        assert self.u is not None and self.motion_z is not None and generator.cfg.motion is not None
+        need = int(float(t.max()) // generator.cfg.motion.distance) + 2 if t.numel() else 0
+        have = self.u.shape[0]
+        if need <= have:
+            return self.u
+        codes = extend_codes(self.motion_z, generator.num_motion_codes(float(t.max())))
+        with torch.no_grad():
+            further = generator.trajectory(codes.unsqueeze(0))[0]
+        return torch.cat([self.u, further[have:]])
+
+    def parameters(self) -> Iterator[Tensor]:
+        """Every tensor that is optimised."""
+        yield self.ws
+        if self.u is not None:
+            yield self.u
+        for spline in (self.content, self.motion):
+            if spline is not None:
+                yield spline.coefs
+
+    def to(self, device: torch.device | str) -> LatentVideo:
+        """The same on another device."""
+
+        def moved(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.detach().to(device)
+
+        ws = moved(self.ws)
+        assert ws is not None
+        splines = [None if spline is None else spline.to(device) for spline in (self.content, self.motion)]
+        return LatentVideo(ws, moved(self.u), moved(self.motion_z), self.span, *splines)
+
+    def state(self) -> dict[str, Tensor]:
+        """Plain tensors that `from_state` turns back into the latent video."""
+        state = {"ws": self.ws, "span": torch.tensor([self.span], dtype=torch.float64)}
+        for name, tensor in (("u", self.u), ("motion_z", self.motion_z)):
+            if tensor is not None:
+                state[name] = tensor
+        for name, spline in (("content", self.content), ("motion", self.motion)):
+            if spline is not None:
+                state[name] = spline.coefs
+                state[f"{name}_spacing"] = torch.tensor([spline.spacing], dtype=torch.float64)
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Tensor]) -> LatentVideo:
+        """The latent video of stored tensors; raises LatentError where they do not fit together."""
+        try:
+            span = float(state["span"][0])
+            video = cls(state["ws"].clone(), state.get("u"), state.get("motion_z"), span)
+            for name in ("content", "motion"):
+                if name in state:
+                    coefs = state[name]
+                    spline = Spline(span, float(state[f"{name}_spacing"][0]), tuple(coefs.shape[1:]))
+                    if spline.coefs.shape != coefs.shape:
+                        raise LatentError(f"the {name} residual has {coefs.shape[0]} knots, its clip wants {spline.coefs.shape[0]}")
+                    spline.coefs.data.copy_(coefs)
+                    setattr(video, name, spline.requires_grad_(False))
+        except (KeyError, IndexError) as error:
+            raise LatentError(f"the stored latents lack {error}; project the clip again") from None
+        return video
+
+
+def extend_codes(motion_z: Tensor, count: int) -> Tensor:
+    """motion_z [M, C] continued to at least `count` codes with noise that depends on nothing but the place in the sequence."""
+    have, width = motion_z.shape
+    if count <= have:
+        return motion_z
+    rows = [torch.randn(width, generator=torch.Generator().manual_seed(0x5EED + i)) for i in range(have, count)]
+    return torch.cat([motion_z, torch.stack(rows).to(motion_z)])

@@ -1,0 +1,237 @@
+"""The project directory `clip.vedit/`: what projection found, the edits made since, and where renders go."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from vedit.errors import VeditError
+
+if TYPE_CHECKING:
+    from stylegan_v import Generator
+    from vedit.latents import LatentVideo
+
+SCHEMA = 1
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
+MAX_JSON = 64 << 20  # bytes: crops and times of a few hours of footage; a larger file is not ours
+
+
+class WorkspaceError(VeditError, ValueError):
+    """A project directory is missing, damaged, or not what was asked for."""
+
+
+class GeneratorMismatch(WorkspaceError):
+    """The generator of that name is not the one that the project was made with."""
+
+    def __init__(self, name: str, wanted: str, found: str) -> None:
+        super().__init__(
+            f"this project was made with generator {name} of hash {wanted[:12]}, found is {found[:12]}; restore that file or project the clip again"
+        )
+
+
+class Workspace:
+    """A project directory. `info` is the content of project.json; every write replaces a file as a whole."""
+
+    def __init__(self, path: Path, info: dict[str, Any]) -> None:
+        self.path, self.info = path, info
+
+    @classmethod
+    def create(cls, path: Path) -> Workspace:
+        """A new, empty project directory; `save` makes it one that can be opened."""
+        path.mkdir(parents=True, exist_ok=True)
+        return cls(path, {"schema": SCHEMA, "edits": []})
+
+    @classmethod
+    def open(cls, path: Path | str) -> Workspace:
+        """The project at `path`; raises WorkspaceError."""
+        path = Path(path)
+        file = path / "project.json"
+        if not path.exists():
+            raise WorkspaceError(f"there is no project {path}; make one with: vedit project clip.mp4")
+        if not file.is_file():
+            raise WorkspaceError(f"{path} is not a finished project (it has no project.json); run vedit project again to go on")
+        info = _read_json(file)
+        if info.get("schema") != SCHEMA:
+            raise WorkspaceError(f"{path} has project schema {info.get('schema')!r}, this vedit reads {SCHEMA}; project the clip again")
+        return cls(path, info)
+
+    @classmethod
+    def newest(cls, folder: Path | str = ".") -> Workspace:
+        """The project in `folder` that was written last; raises WorkspaceError where there is none."""
+        found = sorted(Path(folder).glob("*.vedit/project.json"), key=lambda file: file.stat().st_mtime)
+        if not found:
+            raise WorkspaceError("there is no project (*.vedit) in this folder; name one, or make one with: vedit project clip.mp4")
+        return cls.open(found[-1].parent)
+
+    @staticmethod
+    def is_project(path: Path | str) -> bool:
+        """Whether `path` is a project directory (finished or not)."""
+        path = Path(path)
+        return path.is_dir() and ((path / "project.json").is_file() or (path / "stages").is_dir())
+
+    def generator(self, device: str = "cpu") -> Generator:
+        """The generator this project was made with, ready for use; raises GeneratorMismatch where the one of that name is another."""
+        from vedit.models import load_generator
+
+        wanted = self.info["generator"]
+        generator = load_generator(wanted["name"], device)
+        if generator.hash != wanted["hash"]:
+            raise GeneratorMismatch(wanted["name"], wanted["hash"], generator.hash)
+        return generator
+
+    def save(self) -> None:
+        """Write project.json."""
+        write_text(self.path / "project.json", json.dumps(self.info, indent=1))
+
+    def folder(self, *parts: str) -> Path:
+        """A folder inside the project, made if missing."""
+        folder = self.path.joinpath(*parts)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def latents(self) -> LatentVideo:
+        """The clip's `LatentVideo`."""
+        from vedit.latents import LatentVideo
+
+        return LatentVideo.from_state(read_tensors(self.path / "latents.safetensors"))
+
+    def frames(self) -> Tensor:
+        """The cropped source, uint8 [T, H, W, 3], at the generator's size."""
+        return read_tensors(self.path / "stages" / "crop" / "result.safetensors")["frames"]
+
+    # -- edits ---------------------------------------------------------------------------------------------------------
+
+    def list_edits(self) -> list[str]:
+        """Names of the edits in the order in which they apply."""
+        return [str(name) for name in self.info.get("edits", [])]
+
+    def has_edit(self, name: str) -> bool:
+        """Whether an edit of this name exists."""
+        return name in self.list_edits()
+
+    def load_edit(self, name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """What edit.json and direction.safetensors hold; raises WorkspaceError for a name that does not exist."""
+        self._require_edit(name)
+        folder = self.path / "edits" / check_name(name)
+        return _read_json(folder / "edit.json"), read_tensors(folder / "direction.safetensors")
+
+    def save_edit(self, name: str, data: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Write an edit, new (last in order) or in place of the one of that name."""
+        folder = self.path / "edits" / check_name(name)
+        beside = self.folder("edits") / f".{uuid.uuid4().hex}"
+        beside.mkdir()
+        try:
+            write_tensors(beside / "direction.safetensors", tensors)
+            write_text(beside / "edit.json", json.dumps(data, indent=1))
+            if folder.exists():
+                shutil.rmtree(folder)
+            os.replace(beside, folder)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+        if not self.has_edit(name):
+            self.info.setdefault("edits", []).append(name)
+        self.save()
+
+    def remove_edit(self, name: str) -> None:
+        """Delete an edit."""
+        self._require_edit(name)
+        self.info["edits"].remove(name)
+        self.save()
+        shutil.rmtree(self.path / "edits" / check_name(name), ignore_errors=True)
+
+    def rename_edit(self, name: str, new: str) -> None:
+        """Give an edit another name; raises WorkspaceError if that is taken."""
+        self._require_edit(name)
+        if self.has_edit(new):
+            raise WorkspaceError(f"an edit named {new!r} exists already; choose another name or remove it first")
+        data, tensors = self.load_edit(name)
+        position = self.list_edits().index(name)
+        self.save_edit(new, {**data, "name": new}, tensors)
+        self.remove_edit(name)
+        self.move_edit(new, position)
+
+    def move_edit(self, name: str, position: int) -> None:
+        """Put an edit at a place (0 is first) in the order of application."""
+        self._require_edit(name)
+        if not 0 <= position < len(self.info["edits"]):
+            raise WorkspaceError(f"position {position} is not one of 0 to {len(self.info['edits']) - 1}")
+        self.info["edits"].remove(name)
+        self.info["edits"].insert(position, name)
+        self.save()
+
+    def _require_edit(self, name: str) -> None:
+        if not self.has_edit(name):
+            known = ", ".join(self.list_edits()) or "none yet"
+            raise WorkspaceError(f"this project has no edit {name!r}; it has: {known}")
+
+
+def check_name(name: str) -> str:
+    """The name itself if it can be a folder's name; raises WorkspaceError."""
+    if not NAME.fullmatch(name) or name.endswith((".", " ")):
+        raise WorkspaceError(f"{name!r} cannot name an edit: wanted up to 64 letters, digits, spaces, '.', '_' and '-'")
+    return name
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file beside `path` and rename it there."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors as safetensors beside `path` and rename them there."""
+    from safetensors.torch import save_file
+
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, beside)
+    os.replace(beside, path)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file; raises WorkspaceError."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise WorkspaceError(f"the project lacks {path.name} ({path}); project the clip again") from None
+    except (SafetensorError, OSError) as error:
+        raise WorkspaceError(f"{path} is damaged ({error}); project the clip again") from None
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a file's bytes; of names and bytes of everything in a folder."""
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    digest = hashlib.sha256()
+    for file in files:
+        if file != path:
+            digest.update(str(file.relative_to(path)).encode() + b"\0")
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MAX_JSON:
+            raise WorkspaceError(f"{path} has {path.stat().st_size} bytes, more than any project needs; it is not read")
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WorkspaceError(f"{path} is missing; project the clip again") from None
+    except (ValueError, OSError) as error:
+        raise WorkspaceError(f"{path} is damaged ({error}); project the clip again") from None
+    if not isinstance(data, dict):
+        raise WorkspaceError(f"{path} holds no table; project the clip again")
+    return data
