@@ -79,10 +79,12 @@ class Edit:
                     f"an edit of schema {info['schema']} was found, wanted {SCHEMA}; use the version of vedit that made it"
                 )
             strength = _checked_keyframes(tuple((float(t), float(v)) for t, v in info["strength"]))
-            texts = {key: str(info[key]) for key in ("prompt", "neutral", "generator", "guidance", "method")}
+            texts = {key: info[key] for key in ("name", "prompt", "neutral", "generator", "guidance", "method")}
+            if not all(isinstance(text, str) for text in texts.values()):
+                raise TypeError("its texts are no texts")
             disentangle = None if info["disentangle"] is None else float(info["disentangle"])
             warnings = tuple(str(line) for line in info["warnings"])
-            name = check_name(str(info["name"]))
+            name = check_name(texts["name"])
         except (KeyError, TypeError) as error:
             raise EditError(f"a stored edit is damaged ({error}); remove it and make it again") from error
         if not tensors or any(
@@ -91,9 +93,7 @@ class Edit:
             raise EditError(
                 f"the direction of the edit {name} is damaged: wanted finite vectors, one a layer; remove it and make it again"
             )
-        return cls(
-            name=name, strength=strength, direction=dict(tensors), disentangle=disentangle, warnings=warnings, **texts
-        )
+        return cls(strength=strength, direction=dict(tensors), disentangle=disentangle, warnings=warnings, **texts)
 
 
 def edit(
