@@ -39,7 +39,9 @@ def from_pixels(pixels: Tensor | NDArray[np.uint8], device: torch.device | str |
     """
     tensor = torch.from_numpy(np.ascontiguousarray(pixels)) if isinstance(pixels, np.ndarray) else pixels
     if tensor.dtype != torch.uint8 or tensor.ndim not in (3, 4) or tensor.shape[-1] != 3:
-        raise PixelsError(f"found {tensor.dtype} {list(tensor.shape)}; uint8 pixels [T, H, W, 3] or [H, W, 3] are wanted")
+        raise PixelsError(
+            f"found {tensor.dtype} {list(tensor.shape)}; uint8 pixels [T, H, W, 3] or [H, W, 3] are wanted"
+        )
     return tensor.to(device).movedim(-1, -3).float().div(127.5).sub(1)
 
 
@@ -57,7 +59,9 @@ def tile(pixels: Tensor | NDArray[np.uint8], columns: int | None = None, gap: in
     count, height, width, _ = array.shape
     columns = columns or math.ceil(math.sqrt(count))
     if columns < 1 or gap < 0:
-        raise PixelsError(f"found {columns} columns and a gap of {gap}; at least one column and no negative gap are wanted")
+        raise PixelsError(
+            f"found {columns} columns and a gap of {gap}; at least one column and no negative gap are wanted"
+        )
     rows = math.ceil(count / columns)
     sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
     for i, picture in enumerate(array):
@@ -83,7 +87,9 @@ def save_png(path: str | Path, pixels: Tensor | NDArray[np.uint8], text: Mapping
         Image.fromarray(np.ascontiguousarray(array)).save(beside, format="PNG", pnginfo=comments)
         beside.replace(target)
     except OSError as error:
-        raise PixelsError(f"could not write {target}: {error.strerror or error}; choose a folder that exists and can be written") from error
+        raise PixelsError(
+            f"could not write {target}: {error.strerror or error}; choose a folder that exists and can be written"
+        ) from error
     finally:
         beside.unlink(missing_ok=True)
     return target

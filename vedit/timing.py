@@ -83,7 +83,9 @@ def parse_time(text: str | float) -> float:
     """
     match = _SECONDS.fullmatch(str(text).strip().lower())
     if match is None:
-        raise TimingError(f"found the time {text!r}; give seconds such as 1.5 or 1.5s, or minutes and seconds such as 2:03")
+        raise TimingError(
+            f"found the time {text!r}; give seconds such as 1.5 or 1.5s, or minutes and seconds such as 2:03"
+        )
     hours, minutes, seconds = (float(part or 0) for part in match.groups())
     return finite("the time", hours * 3600 + minutes * 60 + seconds)
 
@@ -101,7 +103,9 @@ def parse_keyframes(text: str) -> tuple[tuple[float, float], ...]:
     for part in parts:
         time, equals, value = part.partition("=")
         if not equals:
-            raise TimingError(f"found {part!r} among the keyframes {text!r}; write each as TIME=VALUE, such as 0s=0,2s=1")
+            raise TimingError(
+                f"found {part!r} among the keyframes {text!r}; write each as TIME=VALUE, such as 0s=0,2s=1"
+            )
         keyframes.append((parse_time(time), finite(f"the value at {time.strip()}", value)))  # type: ignore[arg-type]
     if any(later[0] <= earlier[0] for earlier, later in zip(keyframes, keyframes[1:], strict=False)):
         raise TimingError(f"the keyframes {text!r} do not rise in time; order them, each time once")
@@ -152,7 +156,9 @@ def check_times(times: Sequence[float]) -> list[float]:
         raise TimingError("found no frame times; at least one frame is needed")
     for i, (earlier, later) in enumerate(zip(checked, checked[1:], strict=False)):
         if later <= earlier:
-            raise TimingError(f"frame {i + 1} stands at {later:g} s, not after frame {i} at {earlier:g} s; frame times must rise")
+            raise TimingError(
+                f"frame {i + 1} stands at {later:g} s, not after frame {i} at {earlier:g} s; frame times must rise"
+            )
     return checked
 
 
@@ -184,7 +190,9 @@ def subdivide(times: Sequence[float], factor: int) -> list[float]:
     if len(checked) == 1:
         raise TimingError(f"one frame has no interval to divide by {factor}; a clip of two frames or more is needed")
     ends = [*checked[1:], end_time(checked)]
-    return [start + (end - start) * (i / factor) for start, end in zip(checked, ends, strict=True) for i in range(factor)]
+    return [
+        start + (end - start) * (i / factor) for start, end in zip(checked, ends, strict=True) for i in range(factor)
+    ]
 
 
 def resample(start: float, end: float, fps: str | float | Fraction) -> list[float]:
@@ -218,7 +226,11 @@ def constant_rate(times: Sequence[float], tolerance: float = 0.6e-3, usual: Sequ
     The tolerance admits the rounding to milliseconds of Matroska. A rate that explains the times exactly wins; else the first of
     `usual` that fits; else the better of the nearest whole rate and the nearest rate over 1001; else any fraction that fits.
 
-    >>> constant_rate([i * 1001 / 30000 for i in range(50)]), constant_rate([0, 0.04, 0.08]), constant_rate([0, 0.04, 0.12])
+    >>> (
+    ...     constant_rate([i * 1001 / 30000 for i in range(50)]),
+    ...     constant_rate([0, 0.04, 0.08]),
+    ...     constant_rate([0, 0.04, 0.12]),
+    ... )
     (Fraction(30000, 1001), Fraction(25, 1), None)
     """
     if len(times) < 2 or times[-1] <= times[0]:

@@ -4,4 +4,15 @@ from vedit.video.info import Frame, Pixels, VideoError, VideoInfo, VideoNotFound
 from vedit.video.reader import probe, read
 from vedit.video.writer import Written, write
 
-__all__ = ["Frame", "Pixels", "VideoError", "VideoInfo", "VideoNotFound", "VideoWarning", "Written", "probe", "read", "write"]
+__all__ = [
+    "Frame",
+    "Pixels",
+    "VideoError",
+    "VideoInfo",
+    "VideoNotFound",
+    "VideoWarning",
+    "Written",
+    "probe",
+    "read",
+    "write",
+]

@@ -29,11 +29,29 @@ CODECS = {
     codec.name: codec
     for codec in (
         Codec("h264", "libx264", (".mp4", ".mov", ".mkv"), "yuv420p", "yuv444p", crf=16, reorders=True),
-        Codec("hevc", "libx265", (".mp4", ".mov", ".mkv"), "yuv420p", "yuv444p", crf=18, options={"x265-params": "log-level=error"}, tag="hvc1", reorders=True),
+        Codec(
+            "hevc",
+            "libx265",
+            (".mp4", ".mov", ".mkv"),
+            "yuv420p",
+            "yuv444p",
+            crf=18,
+            options={"x265-params": "log-level=error"},
+            tag="hvc1",
+            reorders=True,
+        ),
         Codec("av1", "libsvtav1", (".mp4", ".mkv", ".webm"), "yuv420p", crf=22, max_crf=63, options={"preset": "8"}),
-        Codec("vp9", "libvpx-vp9", (".webm", ".mkv", ".mp4"), "yuv420p", crf=20, max_crf=63, options={"b": "0", "cpu-used": "4", "row-mt": "1"}),
+        Codec(
+            "vp9",
+            "libvpx-vp9",
+            (".webm", ".mkv", ".mp4"),
+            "yuv420p",
+            crf=20,
+            max_crf=63,
+            options={"b": "0", "cpu-used": "4", "row-mt": "1"},
+        ),
         Codec("prores", "prores_ks", (".mov", ".mkv"), "yuv422p10le", options={"profile": "3", "vendor": "apl0"}),
-        Codec("ffv1", "ffv1", (".mkv",), "bgr0", options={"level": "3", "slicecrc": "1"}, rgb=True),
+        Codec("ffv1", "ffv1", (".mkv", ".mp4"), "bgr0", options={"level": "3", "slicecrc": "1"}, rgb=True),
         Codec("gif", "gif", (".gif",), "pal8", rgb=True),
         Codec("png", "png", ("",), "rgb24", rgb=True),
     )
@@ -58,9 +76,13 @@ def check_path(codec: Codec, path: Path) -> None:
     """Raise VideoError unless a file of this name can hold the codec."""
     if codec.name == "png":
         if path.is_file() or path.suffix.lower() == ".png":
-            raise VideoError(f"found {path} for the codec png, which writes a folder of frames; give the name of a folder")
+            raise VideoError(
+                f"found {path} for the codec png, which writes a folder of frames; give the name of a folder"
+            )
     elif path.suffix.lower() not in codec.suffixes:
-        raise VideoError(f"{codec.name} cannot be written to {path.name}; name the file *{' or *'.join(codec.suffixes)}, or choose another codec")
+        raise VideoError(
+            f"{codec.name} cannot be written to {path.name}; name the file *{' or *'.join(codec.suffixes)}, or choose another codec"
+        )
     elif path.is_dir():
         raise VideoError(f"{path} is a folder; give the name of a file")
 

@@ -21,13 +21,24 @@ from vedit.video.schedule import Schedule
 from vedit.video.sound import Sound, SoundKind, SoundPlan
 
 _BT709, _LIMITED = 1, 1  # AVCOL_SPC_BT709 (and its primaries and curve), AVCOL_RANGE_MPEG
-_EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+_EXACT = (
+    Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+)
 
 
 class Movie:
     """A video container being written to `path` (under a provisional name; `suffix` is that of the real one)."""
 
-    def __init__(self, path: Path, suffix: str, codec: Codec, crf: float | None, schedule: Schedule, sound: SoundPlan | None, metadata: dict[str, str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        suffix: str,
+        codec: Codec,
+        crf: float | None,
+        schedule: Schedule,
+        sound: SoundPlan | None,
+        metadata: dict[str, str],
+    ) -> None:
         self.codec, self.crf, self.schedule, self.sound_plan = codec, crf, schedule, sound
         flags = {"movflags": "use_metadata_tags+faststart"} if suffix in (".mp4", ".mov") else {}
         if suffix == ".gif":
@@ -76,7 +87,9 @@ class Movie:
 
     def _begin(self, width: int, height: int) -> None:
         codec, odd = self.codec, width % 2 or height % 2
-        stream = cast("VideoStream", self.container.add_stream(codec.encoder, rate=self.schedule.rate, options=self._options()))
+        stream = cast(
+            "VideoStream", self.container.add_stream(codec.encoder, rate=self.schedule.rate, options=self._options())
+        )
         stream.width, stream.height = width, height
         stream.pix_fmt = codec.odd_format if odd and codec.odd_format else codec.pixel_format
         stream.time_base = stream.codec_context.time_base = self.schedule.base
@@ -84,7 +97,12 @@ class Movie:
             stream.codec_context.codec_tag = codec.tag
         if not codec.rgb:
             context = stream.codec_context
-            context.colorspace, context.color_primaries, context.color_trc, context.color_range = _BT709, _BT709, _BT709, _LIMITED
+            context.colorspace, context.color_primaries, context.color_trc, context.color_range = (
+                _BT709,
+                _BT709,
+                _BT709,
+                _LIMITED,
+            )
         if codec.name == "gif":
             self._palette = _Palette(width, height, self.schedule.base)
         self.stream = stream
@@ -95,7 +113,9 @@ class Movie:
     def _options(self) -> dict[str, str]:
         options = {**self.codec.options, **({} if self.crf is None else {"crf": f"{self.crf:g}"})}
         if self.schedule.ticks is not None and self.codec.reorders:
-            options["bf"] = "0"  # MP4 keeps the length of the last frame of a variable rate only where frames are stored in order
+            options["bf"] = (
+                "0"  # MP4 keeps the length of the last frame of a variable rate only where frames are stored in order
+            )
         if self.codec.name == "av1":
             os.environ.setdefault("SVT_LOG", "1")  # the encoder writes to the terminal by itself; errors only
         return options
@@ -135,7 +155,12 @@ class _Palette:
         self.graph = Graph()
         add = self.graph.add
         source = self.graph.add_buffer(width=width, height=height, format=av.VideoFormat("rgb24"), time_base=base)
-        split, palette, use, sink = add("split"), add("palettegen", "stats_mode=single:reserve_transparent=0"), add("paletteuse", "new=1"), add("buffersink")
+        split, palette, use, sink = (
+            add("split"),
+            add("palettegen", "stats_mode=single:reserve_transparent=0"),
+            add("paletteuse", "new=1"),
+            add("buffersink"),
+        )
         source.link_to(split)
         split.link_to(use, 0, 0)
         split.link_to(palette, 1, 0)

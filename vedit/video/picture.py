@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from fractions import Fraction
+from typing import cast
 
 import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
@@ -33,7 +34,9 @@ def orientation(matrix: bytes | None) -> Orientation:
 
     Only right angles can be shown exactly; others are rounded to the nearest. None means upright.
 
-    >>> orientation(np.array([0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30], np.int32).tobytes())  # a quarter turn clockwise
+    >>> orientation(
+    ...     np.array([0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30], np.int32).tobytes()
+    ... )  # a quarter turn clockwise
     (True, True, False)
     """
     if matrix is None or len(matrix) < 36:
@@ -65,7 +68,9 @@ def square_size(width: int, height: int, aspect: Fraction | None) -> tuple[int, 
     if not aspect or aspect <= 0 or aspect == 1:
         return width, height
     if not Fraction(1, 8) <= aspect <= 8:
-        warnings.warn(f"pixels of the shape {aspect} are taken for square: no camera makes them", VideoWarning, stacklevel=2)
+        warnings.warn(
+            f"pixels of the shape {aspect} are taken for square: no camera makes them", VideoWarning, stacklevel=2
+        )
         return width, height
     if aspect > 1:
         return round(width * aspect), height
@@ -99,19 +104,25 @@ class Picture:
     def __call__(self, frame: VideoFrame) -> Pixels:
         """One frame as uint8 [H, W, 3] RGB, upright, with square pixels; VideoError when it is too large."""
         if frame.width * frame.height > MAX_PIXELS:
-            raise VideoError(f"{self.name} has frames of {frame.width}×{frame.height}; at most {MAX_PIXELS} pixels are read")
+            raise VideoError(
+                f"{self.name} has frames of {frame.width}×{frame.height}; at most {MAX_PIXELS} pixels are read"
+            )
         size = square_size(frame.width, frame.height, self.aspect)
         if self.size is None:
             self.size = size
         elif size != self.size:
-            self._warn_once(f"the picture's size changes; all frames are shown at the first one's, {self.size[0]}×{self.size[1]}")
+            self._warn_once(
+                f"the picture's size changes; all frames are shown at the first one's, {self.size[0]}×{self.size[1]}"
+            )
         if frame.color_trc in _HDR_CURVES:
-            self._warn_once(f"high dynamic range ({_HDR_CURVES[frame.color_trc]}) is read without tone mapping; colours will look pale")
+            self._warn_once(
+                f"high dynamic range ({_HDR_CURVES[frame.color_trc]}) is read without tone mapping; colours will look pale"
+            )
         return turn(self._rgb(frame, self.size), orientation(self._matrix(frame)))
 
     def _matrix(self, frame: VideoFrame) -> bytes | None:
-        data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
-        return None if data is None else bytes(data)
+        data = frame.side_data.get(SideDataType.DISPLAYMATRIX.name)
+        return None if data is None else bytes(cast("bytes", data))
 
     def _rgb(self, frame: VideoFrame, size: tuple[int, int]) -> Pixels:
         transparent = frame.format.name.startswith(_ALPHA)
@@ -124,8 +135,9 @@ class Picture:
             height=size[1],
             format="rgba" if transparent else "rgb24",
             src_colorspace=matrix,
-            interpolation=_EXACT | (Interpolation.BILINEAR if size == (frame.width, frame.height) else Interpolation.BICUBIC),
+            interpolation=_EXACT
+            | (Interpolation.BILINEAR if size == (frame.width, frame.height) else Interpolation.BICUBIC),
             threads=1,
         )
-        array = converted.to_ndarray()
+        array = cast("Pixels", converted.to_ndarray())
         return over_white(array) if transparent else array

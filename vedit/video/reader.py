@@ -8,8 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from vedit.timing import finite, parse_rate, positive
-from vedit.video.container import MovingPicture
 from vedit.video.info import Frame, VideoError, VideoInfo, VideoNotFound
+from vedit.video.moving import MovingPicture
 from vedit.video.stills import Folder, Source, StillImage, is_image
 
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat version", b"<?xml", b"<MPD", b"[playlist]")
@@ -38,7 +38,9 @@ def open_source(path: str | Path, fps: str | float | Fraction = 25) -> Source:
     return MovingPicture(where)
 
 
-def read(path: str | Path, *, start: float | None = None, duration: float | None = None, fps: str | float | Fraction = 25) -> Iterator[Frame]:
+def read(
+    path: str | Path, *, start: float | None = None, duration: float | None = None, fps: str | float | Fraction = 25
+) -> Iterator[Frame]:
     """Yield the frames of a video, an image, an animated image or a folder of images, in order, one at a time.
 
     Times are exact, in seconds from the container's start (the earliest of picture and sound). Images are uint8 [H, W, 3] RGB,

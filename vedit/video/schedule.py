@@ -48,7 +48,12 @@ class Schedule:
         return float((self.tick(count - 1) + self.duration(count - 1)) * self.base)
 
 
-def plan(fps: str | float | Fraction | None, times: Sequence[float] | None, last: float | None, coarse: Fraction | None = None) -> Schedule:
+def plan(
+    fps: str | float | Fraction | None,
+    times: Sequence[float] | None,
+    last: float | None,
+    coarse: Fraction | None = None,
+) -> Schedule:
     """Plan frames at a constant rate (`fps`) or at `times` (seconds, rising, from 0 on), one of the two.
 
     A constant rate is exact; so are times that a constant rate explains; others are rounded to 1/120000 s, each on its own. The
@@ -62,7 +67,9 @@ def plan(fps: str | float | Fraction | None, times: Sequence[float] | None, last
         rate = parse_rate(fps)
         base = coarse or 1 / rate
         if 1 / rate < base:
-            raise VideoError(f"found {float(rate):g} frames per second; this format shows at most {float(1 / base):g}: lower the rate or choose another codec")
+            raise VideoError(
+                f"found {float(rate):g} frames per second; this format shows at most {float(1 / base):g}: lower the rate or choose another codec"
+            )
         return Schedule(base, rate, None, 1 / rate / base, 0)
     return _plan_times(check_times(times), last, coarse)
 
@@ -84,7 +91,8 @@ def _plan_times(times: list[float], last: float | None, coarse: Fraction | None)
         base, ticks = Fraction(1, FINE), [round(Fraction(time) * FINE) for time in times]
     for i in range(1, len(ticks)):
         if ticks[i] <= ticks[i - 1]:
-            raise VideoError(f"frames {i - 1} and {i} stand {times[i] - times[i - 1]:g} s apart; this format tells {float(base):g} s: lower the rate or choose another codec")
+            apart = f"frames {i - 1} and {i} stand {times[i] - times[i - 1]:g} s apart"
+            raise VideoError(f"{apart}; this format tells {float(base):g} s: lower the rate or choose another codec")
     if last is not None:
         lasting = max(1, round(Fraction(positive("the last frame's duration", last)) / base))
     else:

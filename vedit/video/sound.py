@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -31,7 +32,20 @@ Timed: TypeAlias = "tuple[float, Packet[AudioStream]]"
 _COPIED = {
     "mp4": {"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"},
     "mov": {"aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le", "pcm_s16be", "pcm_s24be", "pcm_f32le"},
-    "matroska": {"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac", "vorbis", "dts", "pcm_s16le", "pcm_s24le", "pcm_f32le"},
+    "matroska": {
+        "aac",
+        "mp3",
+        "ac3",
+        "eac3",
+        "alac",
+        "opus",
+        "flac",
+        "vorbis",
+        "dts",
+        "pcm_s16le",
+        "pcm_s24le",
+        "pcm_f32le",
+    },
     "webm": {"opus", "vorbis"},
 }
 _ENCODER = {"mp4": "aac", "mov": "aac", "matroska": "libopus", "webm": "libopus"}
@@ -39,7 +53,9 @@ _SILENCE = {"aac": "aac", "opus": "libopus", "mp3": "libmp3lame"}
 _EDIT_LISTS = {"mp4", "mov"}  # these containers can begin to play in the middle of what they hold
 _AAC_RATES = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000}
 _BIT_RATE = 160_000
-_NEAR_END = 0.1  # seconds: a render that stops no earlier than this before its source's last frame is one of the whole clip
+_NEAR_END = (
+    0.1  # seconds: a render that stops no earlier than this before its source's last frame is one of the whole clip
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +75,9 @@ class SoundPlan:
     def __post_init__(self) -> None:
         positive("the sound's speed", self.speed)
         if finite("the sound's start", self.start) < 0 or finite("the silence", self.silence) < 0:
-            raise VideoError(f"found the sound's start {self.start:g} s and {self.silence:g} s of silence; neither can be negative")
+            raise VideoError(
+                f"found the sound's start {self.start:g} s and {self.silence:g} s of silence; neither can be negative"
+            )
         if self.end is not None and finite("the sound's end", self.end) <= self.start:
             raise VideoError(f"the sound's end at {self.end:g} s is not after its start at {self.start:g} s")
 
@@ -68,7 +86,8 @@ class Sound:
     """The sound stream of one written file. Open it before the header is written, then take `packets` as the pictures go on."""
 
     def __init__(self, plan: SoundPlan, output: OutputContainer) -> None:
-        self.plan, self.kind = plan, cast("SoundKind", "none")
+        self.plan = plan
+        self.kind: SoundKind = "none"
         self._format = output.format.name
         self._source = open_container(plan.path)
         self._pending: Timed | None = None
@@ -90,7 +109,11 @@ class Sound:
         self.source_end = None if video is None else _video_end(self._source, self._zero)
         name = self._stream.codec_context.codec.canonical_name
         silence = self._silence_packets() if self.plan.silence else []
-        copied = self.plan.speed == 1 and name in _COPIED.get(self._format, set()) and (bool(silence) or not self.plan.silence)
+        copied = (
+            self.plan.speed == 1
+            and name in _COPIED.get(self._format, set())
+            and (bool(silence) or not self.plan.silence)
+        )
         if copied:
             self.kind = "copied"
             self._output = output.add_stream_from_template(self._stream)
@@ -111,7 +134,11 @@ class Sound:
 
     def rest(self, end: float) -> Iterator[Packet[AudioStream]]:
         """The last packets, when the pictures end at `end` seconds: all where the whole source was shown, else those before the end."""
-        whole = self.kind != "none" and self.source_end is not None and self.plan.start + end * self.plan.speed >= self.source_end - _NEAR_END
+        whole = (
+            self.kind != "none"
+            and self.source_end is not None
+            and self.plan.start + end * self.plan.speed >= self.source_end - _NEAR_END
+        )
         told = self.plan.end is not None or self.plan.silence > 0
         yield from self.due(float("inf") if whole or told else end)
         if self.kind == "encoded":
@@ -133,7 +160,11 @@ class Sound:
                 if packet.size and packet.pts is not None and packet.time_base:
                     yield packet
         except av.error.FFmpegError as error:
-            warnings.warn(f"the sound of {self.plan.path} is damaged and ends early ({error.strerror})", VideoWarning, stacklevel=2)
+            warnings.warn(
+                f"the sound of {self.plan.path} is damaged and ends early ({error.strerror})",
+                VideoWarning,
+                stacklevel=2,
+            )
 
     def _copied(self, silence: list[Packet[AudioStream]]) -> Iterator[Timed]:
         """The source's own packets over [start, end), shifted; then `silence`."""
@@ -159,7 +190,10 @@ class Sound:
             yield heard, packet
         for packet in silence:
             packet.pts = packet.dts = following
-            packet.time_base, packet.duration = base, round(self._stream.codec_context.frame_size / self._stream.rate / base)
+            packet.time_base, packet.duration = (
+                base,
+                round(self._stream.codec_context.frame_size / self._stream.rate / base),
+            )
             following += packet.duration
             packet.stream = self._output
             yield float(packet.pts * base), packet
@@ -176,11 +210,20 @@ class Sound:
         """`plan.silence` seconds of silence as packets that continue the source's stream; none where that cannot be done."""
         context = self._stream.codec_context
         name = context.codec.canonical_name
-        if name not in _SILENCE or (name == "aac" and context.profile != "LC") or context.channels > 2 or not context.frame_size:
+        if (
+            name not in _SILENCE
+            or (name == "aac" and context.profile != "LC")
+            or context.channels > 2
+            or not context.frame_size
+        ):
             return []
         encoder = cast("AudioCodecContext", av.CodecContext.create(_SILENCE[name], "w"))
-        encoder.sample_rate, encoder.layout, encoder.time_base = context.sample_rate, context.layout.name, Fraction(1, context.sample_rate)
-        encoder.format = av.codec.Codec(_SILENCE[name], "w").audio_formats[0].name
+        encoder.sample_rate, encoder.layout, encoder.time_base = (
+            context.sample_rate,
+            context.layout.name,
+            Fraction(1, context.sample_rate),
+        )
+        encoder.format = (encoder.codec.audio_formats or [encoder.format])[0]
         encoder.open()
         if encoder.frame_size != context.frame_size:
             return []
@@ -204,7 +247,8 @@ class Sound:
         encoder = self._output.codec_context
         graph = Graph()
         length = "" if self.plan.end is None else f":end={self.plan.end - self.plan.start}"
-        tempo, halves = self.plan.speed, []
+        tempo = self.plan.speed
+        halves: list[tuple[str, str]] = []
         while tempo < 0.5:
             tempo, halves = tempo * 2, [*halves, ("atempo", "0.5")]
         nodes = [
@@ -213,7 +257,10 @@ class Sound:
             graph.add("aresample", f"{encoder.sample_rate}:async=1000:first_pts=0"),
             *(graph.add(name, value) for name, value in [*halves, ("atempo", f"{tempo}")] if self.plan.speed != 1),
             *([graph.add("apad", f"pad_dur={self.plan.silence}")] if self.plan.silence else []),
-            graph.add("aformat", f"sample_fmts={encoder.format.name}:sample_rates={encoder.sample_rate}:channel_layouts={encoder.layout.name}"),
+            graph.add(
+                "aformat",
+                f"sample_fmts={encoder.format.name}:sample_rates={encoder.sample_rate}:channel_layouts={encoder.layout.name}",
+            ),
             graph.add("abuffersink"),
         ]
         graph.link_nodes(*nodes).configure()
@@ -233,9 +280,13 @@ class Sound:
             for frame in frames:
                 if frame.pts is not None:
                     frame.pts, frame.time_base = frame.pts - shift, base
-                graph.push(frame)
+                try:
+                    graph.push(frame)
+                except av.error.EOFError:  # the trimming has all it wants
+                    break
                 yield from _pulled(graph)
-        graph.push(None)
+        with suppress(av.error.EOFError):
+            graph.push(None)
         yield from _pulled(graph)
 
 
@@ -269,7 +320,9 @@ def _add_encoder(output: OutputContainer, source: AudioCodecContext) -> AudioStr
 def _quiet(encoder: AudioCodecContext) -> AudioFrame:
     planar = encoder.format.is_planar
     shape = (encoder.channels, encoder.frame_size) if planar else (1, encoder.channels * encoder.frame_size)
-    kind = {"flt": np.float32, "fltp": np.float32, "s16": np.int16, "s16p": np.int16, "s32p": np.int32}[encoder.format.name]
+    kind = {"flt": np.float32, "fltp": np.float32, "s16": np.int16, "s16p": np.int16, "s32p": np.int32}[
+        encoder.format.name
+    ]
     frame = AudioFrame.from_ndarray(np.zeros(shape, kind), format=encoder.format.name, layout=encoder.layout.name)
     frame.sample_rate = encoder.sample_rate
     return frame

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -13,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
-from vedit.video.info import Frame, Pixels, VideoError, VideoInfo, VideoWarning
+from vedit.video.info import Frame, Pixels, VideoError, VideoInfo
 from vedit.video.picture import MAX_PIXELS, over_white
 
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "TIFF", "PPM", "AVIF")
@@ -57,10 +56,14 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise VideoError(f"{path} has {image.width}×{image.height} pixels; at most {MAX_PIXELS} pixels are read")
+                raise VideoError(
+                    f"{path} has {image.width}×{image.height} pixels; at most {MAX_PIXELS} pixels are read"
+                )
             yield image
     except UnidentifiedImageError:
-        raise VideoError(f"{path} is no image that can be read; give a whole PNG, JPEG, WebP, BMP, TIFF or AVIF") from None
+        raise VideoError(
+            f"{path} is no image that can be read; give a whole PNG, JPEG, WebP, BMP, TIFF or AVIF"
+        ) from None
     except Image.DecompressionBombError:
         raise VideoError(f"{path} claims more pixels than are read ({MAX_PIXELS}); give a smaller image") from None
     except (OSError, SyntaxError, EOFError) as error:  # Pillow raises SyntaxError for a broken PNG
@@ -92,6 +95,12 @@ def _upright_size(image: Image.Image) -> tuple[int, int]:
     return (image.height, image.width) if swapped else image.size
 
 
+def _comments(image: Image.Image) -> dict[str, str]:
+    """The comments an image file carries, but for those in which we keep a frame's time."""
+    mine = (TIME_KEY, DURATION_KEY)
+    return {str(key): value for key, value in image.info.items() if isinstance(value, str) and key not in mine}
+
+
 class StillImage:
     """One image file: a single frame at time 0, or the frames of an animated one at their own times."""
 
@@ -101,7 +110,7 @@ class StillImage:
             self.animated = getattr(image, "is_animated", False) and image.format in ("WEBP", "PNG", "AVIF")
             self.size = _upright_size(image)
             self.codec = (image.format or "").lower()
-            self.metadata = {key: value for key, value in image.info.items() if isinstance(value, str)}
+            self.metadata = _comments(image)
 
     def _durations(self) -> list[float]:
         if not self.animated:
@@ -115,7 +124,15 @@ class StillImage:
         total = sum(durations)
         fps = Fraction(len(durations) / total).limit_denominator(1001) if total > 0 else None
         return VideoInfo(
-            *self.size, fps, len(durations), total, False, constant=len(set(durations)) == 1, codec=self.codec, container="image", metadata=self.metadata
+            *self.size,
+            fps,
+            len(durations),
+            total,
+            False,
+            constant=len(set(durations)) == 1,
+            codec=self.codec,
+            container="image",
+            metadata=self.metadata,
         )
 
     def frames(self, start: float, end: float) -> Iterator[Frame]:
@@ -163,12 +180,17 @@ class Folder:
 
     def __init__(self, path: Path, fps: Fraction) -> None:
         self.path = path
-        self.files = sorted((file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and not file.name.startswith(".")), key=natural_order)
+        self.files = sorted(
+            (file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and not file.name.startswith(".")),
+            key=natural_order,
+        )
         if not self.files:
-            raise VideoError(f"{path} holds no images; give a folder of PNG, JPEG, WebP, BMP or TIFF frames, or a video")
+            raise VideoError(
+                f"{path} holds no images; give a folder of PNG, JPEG, WebP, BMP or TIFF frames, or a video"
+            )
         with _opened(self.files[0]) as image:
             self.size = _upright_size(image)
-            self.metadata = {key: value for key, value in image.info.items() if isinstance(value, str) and not key.startswith("vedit:")}
+            self.metadata = _comments(image)
         written = [self._written(file) for file in self.files]
         times = [time for time, _ in written if time is not None]
         self.keeps_times = len(times) == len(written) and all(a < b for a, b in zip(times, times[1:], strict=False))
@@ -187,8 +209,20 @@ class Folder:
     def info(self) -> VideoInfo:
         """The facts, from the first image and the names."""
         end = self.times[-1] + self.last
-        fps = Fraction(len(self.times) / (end - self.times[0])).limit_denominator(1001) if self.keeps_times else self.fps
-        return VideoInfo(*self.size, fps, len(self.files), end, False, start=self.times[0], codec="images", container="folder", metadata=self.metadata)
+        fps = (
+            Fraction(len(self.times) / (end - self.times[0])).limit_denominator(1001) if self.keeps_times else self.fps
+        )
+        return VideoInfo(
+            *self.size,
+            fps,
+            len(self.files),
+            end,
+            False,
+            start=self.times[0],
+            codec="images",
+            container="folder",
+            metadata=self.metadata,
+        )
 
     def frames(self, start: float, end: float) -> Iterator[Frame]:
         """The frames with start <= time < end; one whose size differs from the first one's is an error."""
@@ -199,7 +233,7 @@ class Folder:
             image = _load(file)
             if (image.shape[1], image.shape[0]) != self.size:
                 wanted = "×".join(map(str, self.size))
-                raise VideoError(f"{file} has {image.shape[1]}×{image.shape[0]} pixels, the first frame {wanted}; all frames of a folder need one size")
+                raise VideoError(
+                    f"{file} has {image.shape[1]}×{image.shape[0]} pixels, the first frame {wanted}; all frames of a folder need one size"
+                )
             yield Frame(time, image, until - time)
-
-

@@ -40,7 +40,8 @@ class Written:
 class _Film(Protocol):
     """Where frames go."""
 
-    sound_kind: SoundKind
+    @property
+    def sound_kind(self) -> SoundKind: ...
 
     def add(self, image: Pixels, i: int) -> None: ...
 
@@ -71,7 +72,7 @@ def write(
     to 1/120000 s; Matroska and WebM round to 1 ms, GIF to 10 ms); the last frame stands for `last_duration`, else as long as the one
     before it.
 
-    Codecs: h264 and hevc (mp4, mov, mkv), av1 (mp4, mkv, webm), vp9 (webm, mkv, mp4), prores (mov, mkv), ffv1 (mkv) and png
+    Codecs: h264 and hevc (mp4, mov, mkv), av1 (mp4, mkv, webm), vp9 (webm, mkv, mp4), prores (mov, mkv), ffv1 (mkv, mp4) and png
     (a folder), both lossless, gif. Colours are tagged and converted as bt709. The size is never changed: h264 and hevc store odd sizes
     as 4:4:4, since 4:2:0 needs even ones. `crf` is the quality of h264, hevc, av1 and vp9.
 
@@ -107,7 +108,15 @@ def write(
     return Written(target, count, schedule.end(count), film.sound_kind)
 
 
-def _film(beside: Path, target: Path, codec: Codec, crf: float | None, schedule: Schedule, sound: SoundPlan | None, metadata: dict[str, str]) -> _Film:
+def _film(
+    beside: Path,
+    target: Path,
+    codec: Codec,
+    crf: float | None,
+    schedule: Schedule,
+    sound: SoundPlan | None,
+    metadata: dict[str, str],
+) -> _Film:
     if codec.name == "png":
         _check_replaceable(target)
         return _Pictures(beside, schedule, metadata)
@@ -123,7 +132,9 @@ def _fill(film: _Film, frames: Iterable[Pixels], schedule: Schedule, target: Pat
             raise VideoError(f"frame {count} is {array.dtype} {list(array.shape)}; uint8 pixels [H, W, 3] are wanted")
         size = size or array.shape
         if array.shape != size:
-            raise VideoError(f"frame {count} has {array.shape[1]}×{array.shape[0]} pixels, the first one {size[1]}×{size[0]}; all frames need one size")
+            raise VideoError(
+                f"frame {count} has {array.shape[1]}×{array.shape[0]} pixels, the first one {size[1]}×{size[0]}; all frames need one size"
+            )
         if schedule.count is not None and count >= schedule.count:
             raise VideoError(f"found more frames than the {schedule.count} times given for them")
         with _explained(target):
@@ -146,7 +157,9 @@ def _explained(target: Path) -> Iterator[None]:
     except VideoError:
         raise
     except (av.error.FFmpegError, OSError) as error:
-        raise VideoError(f"could not write {target} ({error.strerror or error}); check the folder, the space on the disk, or choose another codec") from error
+        raise VideoError(
+            f"could not write {target} ({error.strerror or error}); check the folder, the space on the disk, or choose another codec"
+        ) from error
 
 
 class _Pictures:
@@ -159,7 +172,10 @@ class _Pictures:
 
     def add(self, image: Pixels, i: int) -> None:
         """Write picture number i."""
-        moment = {TIME_KEY: repr(self.schedule.seconds(i)), DURATION_KEY: repr(float(self.schedule.duration(i) * self.schedule.base))}
+        moment = {
+            TIME_KEY: repr(self.schedule.seconds(i)),
+            DURATION_KEY: repr(float(self.schedule.duration(i) * self.schedule.base)),
+        }
         save_png(self.folder / f"{i:06d}.png", image, {**self.metadata, **moment})
 
     def finish(self, count: int) -> None:
