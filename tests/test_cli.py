@@ -8,61 +8,109 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
+import torch
 
-from vedit.cli import COMMANDS, console
+from vedit import __version__
+from vedit.cli import COMMANDS, console, main
 from vedit.cli.parse import BadArgument, parse_edit, parse_length, parse_seeds
 from vedit.progress import Progress, Task
+from vedit.workspace import Workspace
 
 HEAVY = ("torch", "torchvision", "stylegan_v", "av", "open_clip", "cv2", "numpy", "scipy", "decord", "lpips")
 GROUPS = ("edits", "models")
 
 
-def vedit(*args: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user would, in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", "from vedit.cli import main; main()", *args],
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1]), **environment},
+@dataclass(frozen=True)
+class Ran:
+    """What a command left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Vedit(Protocol):
+    def __call__(self, *args: str, cwd: Path | None = None, **environment: str) -> Ran: ...
+
+
+@pytest.fixture
+def vedit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Vedit:
+    """Run the command within this process (torch is imported once), as a user would see it."""
+
+    def run(*args: str, cwd: Path | None = None, **environment: str) -> Ran:
+        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main() sets it; this puts it back
+        monkeypatch.setattr(sys, "argv", ["vedit", *args])
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        if cwd is not None:
+            monkeypatch.chdir(cwd)
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main()
+        said = capsys.readouterr()
+        return Ran(int(left.value.code or 0), said.out, said.err)
+
+    return run
+
+
+def python(script: str, *args: str, **environment: str) -> Ran:
+    """Run a script in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", script, *args],
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        cwd=Path(__file__).parents[1],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
+    return Ran(done.returncode, done.stdout, done.stderr)
 
 
-def one_line_error(done: subprocess.CompletedProcess[str]) -> str:
+def one_line_error(done: Ran) -> str:
     """The single line of a failed command; fails the test for anything else."""
     lines = done.stderr.splitlines()
-    assert done.returncode not in (0, None) and done.stdout == "", done
+    assert done.returncode != 0 and done.stdout == "", done
     assert len(lines) == 1 and lines[0].startswith("vedit: error: "), done.stderr
     return lines[0]
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS, *GROUPS, "edits list", "models pull"])
-def test_help_answers_without_importing_anything_heavy(command: str) -> None:
-    script = (
-        "import sys; from vedit.cli import main\n"
-        "try: main()\n"
-        "finally: print('LOADED', [name for name in sys.argv[-1].split(',') if name in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, *command.split(), "--help", ",".join(HEAVY)], capture_output=True, text=True, timeout=60
-    )
+def test_help_of_every_command_imports_nothing_heavy() -> None:
+    commands = ["", *COMMANDS, *GROUPS, "edits list", "models pull"]
+    script = f"""
+import sys
+from vedit.cli import main
+for command in {commands!r}:
+    sys.argv = ["vedit", *command.split(), "--help"]
+    try:
+        main()
+    except SystemExit as left:
+        assert not left.code, command
+print("LOADED", [name for name in {HEAVY!r} if name in sys.modules])
+"""
+    done = python(script)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("Usage: vedit") and done.stdout.rstrip().endswith("LOADED []"), done.stdout
+    assert done.stdout.count("Usage: vedit") == len(commands)
+    assert done.stdout.rstrip().endswith("LOADED []"), done.stdout
 
 
-def test_help_teaches_by_example() -> None:
-    for command in (*COMMANDS, *GROUPS):
-        shown = vedit(command, "--help").stdout
-        assert f"\n    vedit {command}" in shown, f"no example in `vedit {command} --help`"
+@pytest.mark.parametrize("command", [*COMMANDS, *GROUPS])
+def test_help_teaches_by_example(vedit: Vedit, command: str) -> None:
+    assert f"\n    vedit {command}" in vedit(command, "--help").stdout
 
 
-def test_no_arguments_show_the_help() -> None:
+def test_no_arguments_show_the_help(vedit: Vedit) -> None:
     done = vedit()
     assert "vedit project clip.mp4" in done.stdout + done.stderr
+
+
+def test_the_version_is_printed(vedit: Vedit) -> None:
+    assert vedit("--version") == Ran(0, f"vedit {__version__}\n", "")
 
 
 @pytest.mark.parametrize(
@@ -84,19 +132,19 @@ def test_no_arguments_show_the_help() -> None:
         (["models", "info", "/etc/passwd"], 1, "no safetensors file"),
     ],
 )
-def test_a_mistake_is_one_line_and_a_status(args: list[str], status: int, expected: str, tmp_path: Path) -> None:
+def test_a_mistake_is_one_line_and_a_status(vedit: Vedit, args: list[str], status: int, expected: str, tmp_path: Path) -> None:
     done = vedit(*args, cwd=tmp_path, VEDIT_OFFLINE="1")
     assert expected in one_line_error(done)
     assert done.returncode == status
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_named(vedit: Vedit, tmp_path: Path) -> None:
     done = vedit("models", "info", str(tmp_path / "no.safetensors"), cwd=tmp_path)
     assert "no.safetensors" in one_line_error(done)
 
 
-def test_json_is_one_object_and_quiet_is_quiet(tmp_path: Path) -> None:
+def test_json_is_one_object_and_quiet_is_quiet(vedit: Vedit, tmp_path: Path) -> None:
     done = vedit("models", "list", "--json", cwd=tmp_path, VEDIT_OFFLINE="1")
     names = [model["name"] for model in json.loads(done.stdout)["models"]]
     assert "portraits-1" in names and "vgg16" in names
@@ -122,10 +170,9 @@ def test_ctrl_c_is_one_line_and_status_130(tmp_path: Path) -> None:
 
 def test_a_bug_is_one_line_too_and_can_be_traced() -> None:
     script = "import vedit.cli as cli\n@cli.app.command('crash')\ndef crash() -> None:\n    {}['key']\ncli.main()"
-    done = subprocess.run([sys.executable, "-c", script, "crash"], capture_output=True, text=True)
+    done = python(script, "crash")
     assert done.returncode == 1 and "this is a bug in vedit: KeyError" in one_line_error(done)
-    traced = {**os.environ, "VEDIT_TRACEBACK": "1"}
-    done = subprocess.run([sys.executable, "-c", script, "crash"], capture_output=True, text=True, env=traced)
+    done = python(script, "crash", VEDIT_TRACEBACK="1")
     assert done.returncode == 1 and "Traceback" in done.stderr
 
 
@@ -138,8 +185,60 @@ def test_our_warnings_are_one_line_and_other_libraries_are_silent() -> None:
         "    warnings.warn('short\\nby 3 frames', Ours); warnings.warn('internal', FutureWarning)\n"
         "cli.main()"
     )
-    done = subprocess.run([sys.executable, "-c", script, "warn"], capture_output=True, text=True)
+    done = python(script, "warn")
     assert (done.returncode, done.stderr) == (0, "vedit: warning: short by 3 frames\n")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with a project of two edits, `old` and `beard`."""
+    workspace = Workspace.create(tmp_path / "head.vedit")
+    workspace.info |= {"source": "clip.mp4", "scores": {"psnr": 31.234567}}
+    workspace.save()
+    for name, strength in (("old", [[0, 0], [2, 1]]), ("beard", [[0, 0.5]])):
+        data = {"schema": 1, "name": name, "prompt": f"a person, {name}", "neutral": "a person", "strength": strength}
+        workspace.save_edit(name, data, {"b4.conv1": torch.zeros(3)})
+    return tmp_path
+
+
+def test_edits_are_listed_moved_renamed_and_removed(vedit: Vedit, project: Path) -> None:
+    def names(*args: str) -> list[str]:
+        done = vedit("edits", *args, "--json", cwd=project)
+        assert done.returncode == 0, done.stderr
+        return [edit["name"] for edit in json.loads(done.stdout)["edits"]]
+
+    assert names("list") == ["old", "beard"]
+    assert names("move", "beard", "1") == ["beard", "old"]
+    assert names("rename", "head.vedit", "old", "older") == ["beard", "older"]
+    assert names("rm", "beard") == ["older"]
+    shown = vedit("edits", "list", cwd=project).stdout
+    assert "older" in shown and "0s=0,2s=1" in shown and "a person, old" in shown
+
+
+def test_info_shows_the_newest_project(vedit: Vedit, project: Path) -> None:
+    shown = vedit("info", cwd=project).stdout
+    assert shown.startswith("project head.vedit") and "psnr 31.23" in shown and "a person, beard" in shown
+
+
+@pytest.mark.parametrize(
+    "args, expected",
+    [
+        (["rm", "nope"], "old, beard"),
+        (["move", "old", "3"], "1 (first) to 2"),
+        (["move", "old", "first"], "1 (first) to 2"),
+        (["rename", "old", "beard"], "exists already"),
+        (["rename", "old", "../out"], "cannot name an edit"),
+        (["rename", "a", "b", "c", "d"], "OLD NEW"),
+        (["list", "gone.vedit"], "gone.vedit"),
+    ],
+)
+def test_a_wrong_change_of_edits_changes_nothing(vedit: Vedit, project: Path, args: list[str], expected: str) -> None:
+    def everything() -> dict[str, bytes]:
+        return {str(path): path.read_bytes() for path in sorted(project.rglob("*")) if path.is_file()}
+
+    before = everything()
+    assert expected in one_line_error(vedit("edits", *args, cwd=project))
+    assert everything() == before
 
 
 def task() -> Task[str]:

@@ -102,23 +102,13 @@ def _video() -> Iterator[Check]:
     except (ImportError, OSError) as error:
         yield Check("av", "bad", str(error), "run `pip install -c constraints.txt av`")
         return
+    from vedit.video.codecs import CODECS  # imports av
+
     yield Check("av", "ok", av.__version__)
-    for codec, encoder in CODECS.items():
+    for codec, encoder in ((codec.name, codec.encoder) for codec in CODECS.values()):
         have = encoder in av.codecs_available and _can_encode(encoder)
         state: State = "ok" if have else "bad" if codec == "h264" else "note"
         yield Check(f"codec {codec}", state, encoder if have else f"no {encoder}", "" if have else f"--codec {codec} cannot be used here")
-
-
-CODECS = {
-    "h264": "libx264",
-    "hevc": "libx265",
-    "av1": "libsvtav1",
-    "vp9": "libvpx-vp9",
-    "prores": "prores_ks",
-    "ffv1": "ffv1",
-    "gif": "gif",
-    "png": "png",
-}
 
 
 def _can_encode(encoder: str) -> bool:

@@ -51,14 +51,19 @@ app.add_typer(edits.app, name="edits")
 app.add_typer(models.app, name="models")
 
 
-@app.callback()
-def common(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-) -> None:
-    """Options before the command."""
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         print(f"vedit {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options before the command."""
 
 
 def main() -> None:

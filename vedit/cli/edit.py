@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from vedit.cli.console import Console
+from vedit.cli.console import Console, complain
 from vedit.cli.options import AsJson, Project, Quiet
+from vedit.cli.projects import open_project
 from vedit.timing import parse_keyframes
 
 
@@ -33,27 +33,30 @@ def edit(
 
     Edits add up and are kept by name: see `vedit edits`. Nothing is rendered before `vedit render`.
     """
-    keyframes = parse_keyframes(strength)
+    keyframes = parse_keyframes(strength)  # before the long imports
 
+    from vedit.editing import check_prompt
     from vedit.editing import edit as run
-    from vedit.workspace import Workspace
 
     console = Console(quiet, as_json)
-    workspace = Workspace.open(project) if project else Workspace.newest(Path.cwd())
+    check_prompt(prompt, "prompt")  # before a missing project is complained of
+    workspace = open_project(project)
     made = console.run(
         run(
             workspace,
             prompt,
             neutral=neutral or None,
-            strength=keyframes if "=" in strength else keyframes[0][1],
+            strength=keyframes,
             disentangle=disentangle,
             method=method,
             name=name or None,
             clip=clip or None,
         )
     )
+    for warning in made.warnings:
+        complain(warning, kind="warning")
     console.answer(
-        {"project": workspace.path, "name": made.name, "prompt": made.prompt, "neutral": made.neutral, "strength": made.strength},
+        {"project": workspace.path, "name": made.name, "prompt": made.prompt, "neutral": made.neutral, "strength": made.strength, "warnings": made.warnings},
         f"edit {made.name} of {workspace.path}: {made.prompt!r} from {made.neutral!r}, strength {strength}",
     )
     console.say(f"next: vedit render {workspace.path} --compare")

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vedit.cli.console import Console, table
+from vedit.cli.info import strength_text
 from vedit.cli.options import AsJson, Project, Quiet
 from vedit.cli.parse import BadArgument
+from vedit.cli.projects import open_project
 
 if TYPE_CHECKING:
     from vedit.workspace import Workspace
@@ -23,13 +25,12 @@ HELP = """List, remove, rename and reorder edits. They are applied in this order
   vedit edits move beard 1"""
 
 app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
-Names = Annotated[list[str], typer.Argument(show_default=False)]
 
 
 @app.command("list")
 def list_(project: Project = None, quiet: Quiet = False, as_json: AsJson = False) -> None:
     """Show the edits of a project in the order in which they are applied."""
-    _list(_open(project), Console(quiet, as_json))
+    _list(open_project(project), Console(quiet, as_json))
 
 
 @app.command()
@@ -66,16 +67,11 @@ def move(
 ) -> None:
     """Change the order in which edits are applied."""
     workspace, (name, position) = _split(names, "NAME", "POSITION")
-    if not position.isdecimal() or position == "0":
-        raise BadArgument(f"found position {position!r}; give the edit's new place as a number, 1 first")
+    count = len(workspace.list_edits())
+    if not position.isdecimal() or not 1 <= int(position) <= count:
+        raise BadArgument(f"found position {position!r}; give the edit's new place, 1 (first) to {count}")
     workspace.move_edit(name, int(position) - 1)
     _list(workspace, Console(quiet, as_json))
-
-
-def _open(project: Path | None) -> Workspace:
-    from vedit.workspace import Workspace
-
-    return Workspace.open(project) if project else Workspace.newest(Path.cwd())
 
 
 def _split(values: list[str], *wanted: str) -> tuple[Workspace, list[str]]:
@@ -83,12 +79,11 @@ def _split(values: list[str], *wanted: str) -> tuple[Workspace, list[str]]:
     if len(values) not in (len(wanted), len(wanted) + 1):
         raise BadArgument(f"found {len(values)} arguments ({' '.join(values)}); give [PROJECT] {' '.join(wanted)}")
     named = len(values) > len(wanted)
-    return _open(Path(values[0]) if named else None), values[named:]
+    return open_project(Path(values[0]) if named else None), values[named:]
 
 
 def _list(workspace: Workspace, console: Console) -> None:
-    edits = workspace.list_edits()
-    rows = [[i, edit.name, edit.strength, edit.prompt] for i, edit in enumerate(edits, 1)]
-    data = [{"name": edit.name, "prompt": edit.prompt, "neutral": edit.neutral, "strength": edit.strength} for edit in edits]
+    data = [workspace.load_edit(name)[0] for name in workspace.list_edits()]
+    rows = [[i, edit["name"], strength_text(edit["strength"]), edit["prompt"]] for i, edit in enumerate(data, 1)]
     text = table(rows, ["", "name", "strength", "prompt"]) if rows else f"{workspace.path} has no edits"
     console.answer({"project": workspace.path, "edits": data}, text)

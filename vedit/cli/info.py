@@ -9,6 +9,7 @@ import typer
 
 from vedit.cli.console import Console
 from vedit.cli.options import AsJson, Quiet
+from vedit.cli.projects import names_project, open_project
 
 if TYPE_CHECKING:
     from vedit.workspace import Workspace
@@ -28,11 +29,9 @@ def info(
       vedit info head.vedit
       vedit info clip.mp4 --json
     """
-    from vedit.workspace import Workspace
-
     console = Console(quiet, as_json)
-    if path is None or Workspace.is_project(path):
-        workspace = Workspace.open(path) if path else Workspace.newest(Path.cwd())
+    if path is None or names_project(path):
+        workspace = open_project(path)
         console.answer({"project": workspace.path, **workspace.info}, *project_lines(workspace))
     elif path.suffix in (".safetensors", ".pkl"):
         from vedit.models import describe
@@ -50,13 +49,24 @@ def project_lines(workspace: Workspace) -> list[str]:
     about = workspace.info
     lines = [f"project {workspace.path}"]
     lines += [f"  {key}: {_flat(value)}" for key, value in about.items() if key not in BULKY]
-    edits = workspace.list_edits()
-    if edits:
-        lines.append("  edits: " + ", ".join(f"{edit.name} ({edit.prompt!r}, {edit.strength})" for edit in edits))
+    for name in workspace.list_edits():
+        edit, _ = workspace.load_edit(name)
+        lines.append(f"  edit {name}: {edit['prompt']!r} from {edit['neutral']!r}, strength {strength_text(edit['strength'])}")
     return lines
 
 
-BULKY = ("times", "crops", "schema")  # one entry for every frame, or of no use to a person; --json has them
+BULKY = ("times", "crops", "schema", "edits")  # one entry for every frame, or of no use to a person; --json has them
+
+
+def strength_text(keyframes: list[list[float]]) -> str:
+    """Keyframes as a person writes them.
+
+    >>> strength_text([[0.0, 0.5]]), strength_text([[0.0, 0.0], [2.0, 1.0]])
+    ('0.5', '0s=0,2s=1')
+    """
+    if len(keyframes) == 1:
+        return f"{keyframes[0][1]:g}"
+    return ",".join(f"{time:g}s={value:g}" for time, value in keyframes)
 
 
 def _flat(value: Any) -> str:

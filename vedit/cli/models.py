@@ -125,6 +125,8 @@ def _entry(name: str) -> dict[str, object]:
         about |= {key: value for key, value in models.describe(path).items() if key != "path"}
     elif path is not None and path.is_dir():
         about["files"] = {file.name: file.stat().st_size for file in sorted(path.iterdir())}
+        words = path / "vocabulary.txt"
+        about |= {"words": " ".join(words.read_text(encoding="utf-8").split())} if words.is_file() else {}
     return about
 
 

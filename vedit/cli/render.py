@@ -10,6 +10,7 @@ import typer
 from vedit.cli.console import Console
 from vedit.cli.options import AsJson, Project, Quiet
 from vedit.cli.parse import BadArgument, parse_edit, parse_length
+from vedit.cli.projects import open_project
 from vedit.timing import parse_rate, parse_sweep
 
 
@@ -60,10 +61,9 @@ def render(
     first, last, beyond = parse_length("--start", start), parse_length("--end", end), parse_length("--extend", extend)
 
     from vedit.rendering import render as run
-    from vedit.workspace import Workspace
 
     console = Console(quiet, as_json)
-    workspace = Workspace.open(project) if project else Workspace.newest(Path.cwd())
+    workspace = open_project(project)
     path = console.run(
         run(
             workspace,
@@ -75,7 +75,7 @@ def render(
             end=last,
             extend=beyond or 0.0,
             motion_seed=motion_seed,
-            motion_from=Workspace.open(motion_from) if motion_from else None,
+            motion_from=open_project(motion_from) if motion_from else None,
             paste_back=paste_back,
             compare=compare,
             sweep=strengths,

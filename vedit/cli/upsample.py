@@ -10,6 +10,7 @@ import typer
 from vedit.cli.console import Console
 from vedit.cli.options import AsJson, Quiet
 from vedit.cli.parse import BadArgument
+from vedit.cli.projects import names_project, open_project
 from vedit.timing import parse_rate
 
 
@@ -35,13 +36,10 @@ def upsample(
     rate = parse_rate(fps) if fps else None
 
     from vedit.rendering import render
-    from vedit.workspace import Workspace
 
     console = Console(quiet, as_json)
-    if source is None:
-        workspace = Workspace.newest(Path.cwd())
-    elif Workspace.is_project(source):
-        workspace = Workspace.open(source)
+    if source is None or names_project(source):
+        workspace = open_project(source)
     else:
         from vedit.projection import project
 
