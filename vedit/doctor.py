@@ -58,31 +58,20 @@ def _torch() -> Iterator[Check]:
     except (ImportError, OSError) as error:
         yield Check("torch", "bad", str(error), "run `pip install -c constraints.txt -e .`")
         return
+    from vedit.devices import pick_device, pick_precision  # imports torch
+
     yield Check("torch", "ok", f"{torch.__version__}, {torch.get_num_threads()} threads")
     if torch.cuda.is_available():
         memory = torch.cuda.get_device_properties(0).total_memory / (1 << 30)
         yield Check("device", "ok", f"cuda: {torch.cuda.get_device_name(0)}, {memory:.0f} GB")
-        fast = torch.cuda.is_bf16_supported()
     elif torch.backends.mps.is_available():
         yield Check("device", "ok", "mps")
-        fast = False
     else:
         yield Check("device", "note", "cpu only", "everything works; a GPU makes it 10 to 100 times faster")
-        fast = _cpu_has_bf16()
-    if fast:
+    if pick_precision("auto", pick_device()) == torch.bfloat16:
         yield Check("bfloat16", "ok", "in hardware")
     else:
         yield Check("bfloat16", "note", "not in hardware", "--precision fp32 is as fast here")
-
-
-def _cpu_has_bf16() -> bool:
-    """Whether this processor multiplies bfloat16 in hardware (AMX, AVX512-BF16 or ARM's bf16)."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text(errors="replace")
-    except OSError:
-        return False
-    words = set(flags.split())
-    return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def _torchvision() -> Iterator[Check]:

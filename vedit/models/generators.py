@@ -17,6 +17,11 @@ class NoGenerator(VeditError, FileNotFoundError):
     """A path was given for a generator and nothing lies there."""
 
 
+def is_known(name: str) -> bool:
+    """Whether `name` is a generator's name, built in or on the search path, rather than the path of a file."""
+    return plain_name(name) and name in dict(local_generators())
+
+
 def find_generator(name_or_path: str | Path) -> Path:
     """The checkpoint file of a generator: a built-in's or search path's name, else a path. Raises UnknownModel or NoGenerator."""
     text = str(name_or_path)
