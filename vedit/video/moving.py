@@ -37,21 +37,22 @@ class _Clock:
 
     def __init__(self, zero: Fraction, interval: Fraction, base: Fraction, raw: bool) -> None:
         self.zero, self.interval, self.base, self.raw = zero, interval, base, raw
-        self.repaired = 0
+        self.guessed = self.late = 0
         self.end = 0.0
         self.told = 0.0  # duration of the newest frame as the file tells it, 0 where it does not
         self._last: Fraction | None = None
 
-    def __call__(self, frame: VideoFrame) -> float:
-        """The time of the next frame; one without a time, or out of order, follows its predecessor by one interval."""
+    def __call__(self, frame: VideoFrame) -> float | None:
+        """The time of the next frame; without one of its own it follows its predecessor. None where that time has passed."""
         base = frame.time_base or self.base  # PyAV forgets it on the frames that flushing brings out
-        following = Fraction(0) if self._last is None else self._last + self.interval
-        if self.raw:
-            time = following
+        if self.raw or frame.pts is None:
+            time = Fraction(0) if self._last is None else self._last + self.interval
+            self.guessed += not self.raw
         else:
-            time = following if frame.pts is None else frame.pts * base - self.zero
-            if frame.pts is None or (self._last is not None and time <= self._last):
-                time, self.repaired = following, self.repaired + 1
+            time = frame.pts * base - self.zero
+            if self._last is not None and time <= self._last:
+                self.late += 1
+                return None
         self._last = time
         told = frame.duration * base if frame.duration else Fraction(0)
         self.told, self.end = float(told), float(time + (told or self.interval))
@@ -194,6 +195,8 @@ class MovingPicture:
                 if seek is not None and decoded.pts is None and tally.frames == 1:
                     return  # nobody knows where the seek landed
                 time = times(decoded)
+                if time is None:
+                    continue
                 if waiting is not None:
                     yield Frame(*waiting, time - waiting[0])
                 if time >= end - _SLACK:
@@ -205,8 +208,10 @@ class MovingPicture:
             if waiting is not None:
                 end_of_track = track_end(container, stream, tally.frames, self.zero) if seek is None else None
                 yield Frame(*waiting, self._last_duration(end_of_track, waiting[0], times.told))
-            if times.repaired:
-                self._warn(f"{times.repaired} frames had no time or one out of order; they follow the frame before")
+            if times.guessed:
+                self._warn(f"{times.guessed} frames had no time of their own; they follow the frame before")
+            if times.late:
+                self._warn(f"{times.late} frames came after their time and were left out")
             self._report(container, stream, tally, times.end, whole=seek is None)
 
     def _decoded(self, container: InputContainer, stream: VideoStream, tally: _Tally) -> Iterator[VideoFrame]:
@@ -258,9 +263,12 @@ class MovingPicture:
         if tally.frames == 0:
             why = f" ({tally.broken})" if tally.broken else ""
             raise VideoError(f"{self.path} {_UNDECODABLE}{why}; give a whole video file")
-        promised = sum(not entry.is_discard for entry in stream.index_entries) if "mp4" in container.format.name else 0
-        expected = max(promised, tally.packets)
-        declared = container.duration / av.time_base if container.duration and not self.raw else 0.0
+        entries = stream.index_entries if "mp4" in container.format.name else ()  # elsewhere the index is no full list
+        expected = max(sum(not entry.is_discard for entry in entries), tally.packets)
+        declared = 0.0
+        if not self.raw:  # AVI counts its frames, and shortens its length to what is left of the file
+            counted = 0.0 if entries else stream.frames / float(stream.average_rate or self.rate)
+            declared = max((container.duration or 0) / av.time_base, counted)
         remedy = "go on with those, or get a whole copy"
         if tally.frames < expected:
             self._warn(f"damaged: {tally.frames} of {expected} frames could be read, up to {end:.2f} s; {remedy}")

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 from vedit.video.info import Frame, Pixels, VideoError, VideoInfo
 from vedit.video.picture import MAX_PIXELS, over_white
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "TIFF", "PPM", "AVIF")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "PPM", "AVIF")
 """The image formats read here, by Pillow's names. GIF is left to the video reader, which keeps its times exactly."""
 
 TIME_KEY = "vedit:time"
