@@ -12,7 +12,21 @@ from typing import Annotated, TextIO
 import typer
 
 from vedit import __version__
-from vedit.cli import decompose, demo, doctor, edit, edits, generate, info, models, project, render, upsample
+from vedit.cli import (
+    bench,
+    decompose,
+    demo,
+    doctor,
+    edit,
+    edits,
+    generate,
+    info,
+    models,
+    project,
+    render,
+    train,
+    upsample,
+)
 from vedit.cli.console import complain
 from vedit.cli.parse import BadArgument
 from vedit.errors import VeditError
@@ -42,7 +56,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "info": info.info,
     "generate": generate.generate,
     "decompose": decompose.decompose,
+    "train": train.train,
     "doctor": doctor.doctor,
+    "bench": bench.bench,
     "demo": demo.demo,
 }
 for name, command in COMMANDS.items():

@@ -24,7 +24,7 @@ def decompose(
     \b
       vedit decompose -g portraits-1 --contents 5 --motions 5 -o grid.mp4
     """
-    from vedit.rendering import decompose as run
+    from vedit.sampling import decompose as run
 
     console = Console(quiet, as_json)
     path = console.run(run(generator, contents=contents, motions=motions, out=out))

@@ -33,7 +33,7 @@ def generate(
     """
     wanted, rate = parse_seeds(seeds), parse_rate(fps) if fps else None
 
-    from vedit.rendering import generate as run
+    from vedit.sampling import generate as run
 
     console = Console(quiet, as_json)
     paths = console.run(run(generator, seeds=wanted, frames=frames, fps=rate, psi=psi, grid=grid, out=out))
