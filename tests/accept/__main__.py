@@ -77,6 +77,8 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown:
         parser.error(f"found {', '.join(unknown)}, wanted groups among {', '.join(known)}")
     chosen = options.groups or [name for name, module in known.items() if not getattr(module, "ON_REQUEST", False)]
+    if (options.data / "weights").is_dir():  # real weights for LPIPS and fid-squeeze, where the caller named none
+        os.environ.setdefault("VEDIT_MODEL_PATH", str((options.data / "weights").resolve()))
     rows: list[Row] = []
     for name in chosen:
         print(f"{name} …", flush=True)

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from stylegan_v import Generator
 from vedit import perceptual, pixels, video
-from vedit.perceptual.weights import MissingWeights
 from vedit.scores import Distance
 from vedit.worlds import world
 
@@ -59,13 +58,9 @@ def read_clip(path: Path) -> tuple[Tensor, list[float]]:
 
 def distances(*names: str) -> Mapping[str, Distance]:
     """The perceptual distances of those names whose weights are at hand."""
-    ready: dict[str, Distance] = {}
-    for name in names or ("lpips-alex", "lpips-squeeze"):
-        try:
-            ready[name] = perceptual.load(name)
-        except MissingWeights:
-            continue
-    return ready
+    return {
+        name: perceptual.load(name) for name in names or ("lpips-alex", "lpips-squeeze") if perceptual.available(name)
+    }
 
 
 def strip(path: Path, rows: list[Tensor], columns: int = 8) -> None:

@@ -9,22 +9,23 @@ from fractions import Fraction
 from pathlib import Path
 
 from torch import Tensor
-from vedit.projection import project
-from vedit.rendering import render
 
 from tests.accept.footage import read_clip, write_clip
 from vedit.progress import finish
+from vedit.projection import project
+from vedit.rendering import render
 
 
 @dataclass(frozen=True)
 class Projected:
-    """A source and what came back: frames [T, 3, H, W], times in seconds, and the CPU-seconds of the projection."""
+    """A source and what came back: frames [T, 3, H, W], times in seconds, and the CPU-seconds of the projection and its distance."""
 
     folder: Path
     source: Tensor
     render: Tensor
     times: list[float]
     seconds: float
+    perceptual: str
 
 
 def project_frames(
@@ -44,7 +45,7 @@ def project_frames(
     seconds = time.process_time() - begin
     out = finish(render(workspace, factor=factor, codec="ffv1", out=folder / "render.mkv"))
     rendered, times = read_clip(out)
-    return Projected(folder / "clip.vedit", frames, rendered, times, seconds)
+    return Projected(folder / "clip.vedit", frames, rendered, times, seconds, workspace.info["settings"]["perceptual"])
 
 
 def half_rate(frames: Tensor, fps: float = 25) -> tuple[Tensor, float]:

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import av
-from vedit.workspace import Workspace
 
 from tests.accept import footage
 from tests.accept.rendered import cropped_source
 from tests.accept.shell import vedit
 from tests.accept.table import Row, Setting, at_least, at_most, holds, skip, stated
 from vedit import scores, video
+from vedit.workspace import Workspace
 
 ORDER = 30
 CLIPS = {"head-a.mp4": "an old person", "clouds-960.mp4": "bright sun"}

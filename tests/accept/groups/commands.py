@@ -40,7 +40,7 @@ def mistake(what: str, folder: Path, named: str, *arguments: str) -> Row:
         faults.append("status 0")
     if len(said) != 1:
         faults.append(f"{len(said)} lines")
-    elif named.lower() not in said[0].lower() or len(said[0].split()) < WORDS:
+    elif named.lower() not in said[0].lower() or len(said[0].split()) < WORDS or "bug in vedit" in said[0]:
         faults.append("not clear")
     if ran.out.strip():
         faults.append("output on stdout")

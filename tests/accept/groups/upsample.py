@@ -7,8 +7,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from vedit.rendering import render
-from vedit.workspace import Workspace
 
 from tests.accept import footage
 from tests.accept.projecting import half_rate, project_frames
@@ -16,6 +14,8 @@ from tests.accept.rendered import float_frames
 from tests.accept.table import Row, Setting, at_most, holds, skip
 from vedit import pixels, scores
 from vedit.progress import finish
+from vedit.rendering import render
+from vedit.workspace import Workspace
 
 ORDER = 50
 FRAMES = 48
