@@ -90,10 +90,11 @@ def model_hash(module: nn.Module) -> str:
 def blank(build: Callable[[], _M], elements: int, where: str) -> _M:
     """What `build` makes, its weights left without values; nothing is drawn from a random generator.
 
-    Raises CheckpointError, which begins with `where`, before the tensors take more than `elements`, those of the file.
+    Raises CheckpointError, which begins with `where`, before the tensors take far more than `elements`, those of the file.
     """
     try:
-        with _Blank(elements):
+        # With room to spare, so that a tensor that is only missing or misshapen is named by check_shapes instead.
+        with _Blank(2 * elements + (1 << 22)):
             return build()
     except _TooLarge:
         raise CheckpointError(f"{where}: its configuration describes a larger network than its tensors; the file is damaged") from None

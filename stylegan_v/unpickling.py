@@ -1,7 +1,7 @@
 """Read a pickle as data: nothing named in the file is ever imported, looked up or called.
 
 The standard unpickler runs whatever callable a file names, and a subclass with an allow-list still hands real classes to the file's
-`BUILD` and `REDUCE` opcodes. This reader is therefore its own small stack machine over the opcodes that `pickletools` decodes.
+`BUILD` and `REDUCE` opcodes. This reader is therefore its own small stack machine over those opcodes that snapshots use; `pickletools` decodes their arguments.
 A global becomes a `GlobalName`, an object an `Inert`; the handful of functions a snapshot needs are re-made here, with checks.
 """
 
@@ -90,16 +90,22 @@ def read_pickle(stream: BinaryIO, end: int, vocabulary: Vocabulary) -> Any:
     Raises SnapshotError on damage, on globals outside the vocabulary and on opcodes that no snapshot uses.
     """
     machine = _Machine(vocabulary)
+    reader: Any = _Bounded(stream, end)
     try:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(_Bounded(stream, end))):  # type: ignore[arg-type]
-            if count > MAX_OPCODES:
-                raise SnapshotError(f"the pickle has more than {MAX_OPCODES} opcodes, far beyond any snapshot; it was not read")
-            machine.step(opcode.name, argument)
+        for _ in range(MAX_OPCODES):
+            code = reader.read(1)
+            opcode = _OPCODES.get(code)
+            if opcode is None or opcode.name not in machine.known:  # refused before its argument is decoded
+                name = opcode.name if opcode else f"{code!r}, which is none"
+                raise SnapshotError(f"the pickle uses the opcode {name}; no snapshot needs it, it was refused and nothing was run")
+            machine.step(opcode.name, opcode.arg.reader(reader) if opcode.arg else None)
+            if opcode.name == "STOP":
+                return machine.result
+        raise SnapshotError(f"the pickle has more than {MAX_OPCODES} opcodes, far beyond any snapshot; it was not read further")
     except SnapshotError:
         raise
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, EOFError) as error:
         raise SnapshotError(f"the pickle is damaged ({type(error).__name__}: {str(error)[:200]}); fetch the file again") from error
-    return machine.result
 
 
 class _Machine:
@@ -111,19 +117,19 @@ class _Machine:
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.result: Any = None
+        # Left out: INST, OBJ, EXT*, PERSID, the out-of-band buffers and everything of the text protocols.
         self.steps: dict[str, Callable[[Any], None]] = {
             name.removeprefix("_op_").upper(): getattr(self, name) for name in dir(type(self)) if name.startswith("_op_")
         }
+        self.known = self.steps.keys() | _PUSHES | _CONSTANTS.keys()
 
     def step(self, opcode: str, argument: Any) -> None:
         if opcode in _PUSHES:
             self.stack.append(argument)
         elif opcode in _CONSTANTS:
             self.stack.append(_CONSTANTS[opcode]())
-        elif opcode in self.steps:
+        else:
             self.steps[opcode](argument)
-        else:  # INST, OBJ, EXT*, PERSID, the out-of-band buffers and everything of the text protocols
-            raise SnapshotError(f"the pickle uses the opcode {opcode}, which no snapshot needs; it was refused and nothing was run")
 
     def _pop_mark(self) -> list[Any]:
         items, self.stack = self.stack, self.marks.pop()
@@ -248,6 +254,7 @@ class _Machine:
         self.stack.append(PersistentId(self.stack.pop()))
 
 
+_OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
 _PUSHES = frozenset(
     "BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8".split()
 )
