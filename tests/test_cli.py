@@ -3,81 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-import warnings
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 import torch
 
+from tests.commands import Ran, Vedit, one_line_error, python
 from vedit import __version__
-from vedit.cli import COMMANDS, console, main
+from vedit.cli import COMMANDS, console
 from vedit.cli.parse import BadArgument, parse_edit, parse_length, parse_seeds
 from vedit.progress import Progress, Task
 from vedit.workspace import Workspace
 
 HEAVY = ("torch", "torchvision", "stylegan_v", "av", "open_clip", "cv2", "numpy", "scipy", "decord", "lpips")
 GROUPS = ("edits", "models")
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command left behind."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-class Vedit(Protocol):
-    def __call__(self, *args: str, cwd: Path | None = None, **environment: str) -> Ran: ...
-
-
-@pytest.fixture
-def vedit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Vedit:
-    """Run the command within this process (torch is imported once), as a user would see it."""
-
-    def run(*args: str, cwd: Path | None = None, **environment: str) -> Ran:
-        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main() sets it; this puts it back
-        monkeypatch.setattr(sys, "argv", ["vedit", *args])
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        if cwd is not None:
-            monkeypatch.chdir(cwd)
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main()
-        said = capsys.readouterr()
-        return Ran(int(left.value.code or 0), said.out, said.err)
-
-    return run
-
-
-def python(script: str, *args: str, **environment: str) -> Ran:
-    """Run a script in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-c", script, *args],
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        cwd=Path(__file__).parents[1],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    return Ran(done.returncode, done.stdout, done.stderr)
-
-
-def one_line_error(done: Ran) -> str:
-    """The single line of a failed command; fails the test for anything else."""
-    lines = done.stderr.splitlines()
-    assert done.returncode != 0 and done.stdout == "", done
-    assert len(lines) == 1 and lines[0].startswith("vedit: error: "), done.stderr
-    return lines[0]
 
 
 def test_help_of_every_command_imports_nothing_heavy() -> None:
