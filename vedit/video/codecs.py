@@ -28,7 +28,7 @@ class Codec:
 CODECS = {
     codec.name: codec
     for codec in (
-        Codec("h264", "libx264", (".mp4", ".mov", ".mkv"), "yuv420p", "yuv444p", crf=16, reorders=True),
+        Codec("h264", "libx264", (".mp4", ".mov", ".mkv"), "yuv420p", "yuv444p", crf=14, reorders=True),
         Codec(
             "hevc",
             "libx265",

@@ -127,7 +127,7 @@ class Movie:
             return self._palette(frame)
         if self.codec.rgb:
             return self._reformatter.reformat(frame, format=self.stream.pix_fmt, threads=1)
-        return self._reformatter.reformat(
+        tagged = self._reformatter.reformat(
             frame,
             format=self.stream.pix_fmt,
             dst_colorspace=Colorspace.ITU709,
@@ -136,6 +136,8 @@ class Movie:
             interpolation=_EXACT,
             threads=1,
         )
+        tagged.color_primaries = tagged.color_trc = _BT709  # ProRes takes them from its frames
+        return tagged
 
     def _mux(self, packets: list[Packet[VideoStream]]) -> None:
         for packet in packets:
