@@ -91,7 +91,7 @@ def check_crf(codec: Codec, crf: float | None) -> float | None:
     """The quality to write with: `crf` when it is allowed, else the codec's default; VideoError where it has none or is out of range.
 
     >>> check_crf(find_codec("h264"), None), check_crf(find_codec("prores"), None)
-    (16, None)
+    (14, None)
     """
     if crf is None:
         return codec.crf
