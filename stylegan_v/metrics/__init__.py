@@ -1,1 +1,1 @@
-"""Figures of generators; features come in as callables, so that nothing here knows a network."""
+"""Figures of generated frames; features are handed in as a callable, so that no network lives here."""
