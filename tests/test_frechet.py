@@ -9,7 +9,9 @@ from stylegan_v.metrics.frechet import FeatureStatistics, frechet_distance, stat
 
 
 def gaussian(seed: int, features: int = 12, samples: int = 40) -> tuple[np.ndarray, np.ndarray]:
-    rows = np.random.default_rng(seed).normal(size=(samples, features)) @ np.random.default_rng(seed + 1).normal(size=(features, features))
+    rows = np.random.default_rng(seed).normal(size=(samples, features)) @ np.random.default_rng(seed + 1).normal(
+        size=(features, features)
+    )
     return rows.mean(axis=0), np.cov(rows, rowvar=False)
 
 

@@ -53,12 +53,16 @@ def test_cached_features_give_the_same_distance(distance: Perceptual, frames: Te
     other = frames.roll(1, 0)
     torch.testing.assert_close(distance.distance(distance.features(other), target), distance(other, frames))
     rows = [feature[1:3] for feature in target]
-    torch.testing.assert_close(distance.distance(distance.features(other[1:3]), rows), distance(other, frames)[1:3], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(
+        distance.distance(distance.features(other[1:3]), rows), distance(other, frames)[1:3], rtol=1e-4, atol=1e-6
+    )
 
 
 def test_distance_grows_with_blur_and_noise(distance: Perceptual, frames: Tensor) -> None:
     noise = torch.randn(frames.shape, generator=torch.Generator().manual_seed(0))
-    by_blur = torch.stack([distance(blurred(frames.view(-1, 3, 64, 64), sigma), frames) for sigma in (0.4, 0.8, 1.6, 3.2)])
+    by_blur = torch.stack(
+        [distance(blurred(frames.view(-1, 3, 64, 64), sigma), frames) for sigma in (0.4, 0.8, 1.6, 3.2)]
+    )
     by_noise = torch.stack([distance(frames + sigma * noise, frames) for sigma in (0.02, 0.05, 0.1, 0.2, 0.4)])
     assert (by_blur.diff(dim=0) > 0).all()
     assert (by_noise.diff(dim=0) > 0).all()
@@ -111,7 +115,9 @@ def test_lpips_equals_the_package(network: str, file: str, test_data: Path, fram
 def test_torchvision_checkpoints_are_read_as_data(test_data: Path, tmp_path: Path, frames: Tensor) -> None:
     path = test_data / "weights/alexnet_features.safetensors"
     torch.save({**load_file(path), "classifier.6.bias": torch.zeros(1000)}, tmp_path / "alexnet.pth")
-    torch.testing.assert_close(Lpips("alex", tmp_path / "alexnet.pth")(frames, frames.flip(0)), Lpips("alex", path)(frames, frames.flip(0)))
+    torch.testing.assert_close(
+        Lpips("alex", tmp_path / "alexnet.pth")(frames, frames.flip(0)), Lpips("alex", path)(frames, frames.flip(0))
+    )
 
 
 class Payload:
@@ -124,13 +130,19 @@ def test_files_of_another_network_or_of_none_are_refused(tmp_path: Path, monkeyp
     save_file({"features.0.weight": torch.zeros(64, 3, 3, 3)}, tmp_path / "other.safetensors")
     (tmp_path / "text.safetensors").write_text("not a model")
     torch.save({"features.0.weight": Payload()}, tmp_path / "payload.pth")
-    for name, message in (("other.safetensors", "another network"), ("text.safetensors", "fetch it again"), ("payload.pth", "fetch it again")):
+    for name, message in (
+        ("other.safetensors", "another network"),
+        ("text.safetensors", "fetch it again"),
+        ("payload.pth", "fetch it again"),
+    ):
         with pytest.raises(BadWeights, match=message):
             Lpips("alex", tmp_path / name)
     assert not (tmp_path / "executed").exists()
 
 
-def test_auto_takes_what_is_there_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+def test_auto_takes_what_is_there_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     for variable in ("VEDIT_MODEL_PATH", "XDG_CACHE_HOME", "TORCH_HOME"):
         monkeypatch.setenv(variable, str(tmp_path))
     assert perceptual.load("auto").name == "builtin"

@@ -40,7 +40,9 @@ class BuiltinDistance(SquaredDistance):
     def embed(self, frames: Tensor) -> Features:
         """Five bands, [N, K] each."""
         if min(frames.shape[2:]) < 8:
-            raise ValueError(f"frames of {frames.shape[3]}x{frames.shape[2]} are too small to compare; 8x8 pixels is the least")
+            raise ValueError(
+                f"frames of {frames.shape[3]}x{frames.shape[2]} are too small to compare; 8x8 pixels is the least"
+            )
         return self._octave(frames, FINE) + self._octave(_each(frames, self._halve, pad=1, stride=2), COARSE)
 
     def _octave(self, frames: Tensor, weights: tuple[float, float, float]) -> Features:

@@ -59,7 +59,11 @@ def _build(network: str, source: Path) -> tuple[torch.nn.Module, torch.nn.Module
         warnings.simplefilter("ignore")  # lpips passes torchvision's old `pretrained` argument
         model = lpips.LPIPS(net=network, pnet_rand=True, pretrained=False, verbose=False)
     convolutions = read_convolutions(source)
-    numbered = {name: name.split(".", 1)[1] for name in model.net.state_dict()}  # "slice2.3.weight" is "features.3.weight"
+    numbered = {
+        name: name.split(".", 1)[1] for name in model.net.state_dict()
+    }  # "slice2.3.weight" is "features.3.weight"
     fill(model.net, {name: convolutions[own] for name, own in numbered.items() if own in convolutions}, source)
-    heads = torch.load(Path(lpips.__file__).parent / "weights" / "v0.1" / f"{network}.pth", map_location="cpu", weights_only=True)
+    heads = torch.load(
+        Path(lpips.__file__).parent / "weights" / "v0.1" / f"{network}.pth", map_location="cpu", weights_only=True
+    )
     return model.net, model.scaling_layer, [heads[f"lin{layer}.model.1.weight"] for layer in range(model.L)]

@@ -43,7 +43,11 @@ def read_convolutions(path: Path) -> dict[str, Tensor]:
     Reads safetensors and torchvision's .pth (tensors only: nothing in the file is executed). Raises BadWeights.
     """
     try:
-        tensors = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+        tensors = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
     except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise BadWeights(f"{path} is not a readable weight file ({type(error).__name__}); fetch it again") from error
     if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
