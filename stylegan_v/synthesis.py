@@ -26,7 +26,16 @@ class ModulatedLayer(nn.Module):
     noise_const: Tensor
 
     def __init__(
-        self, in_channels: int, out_channels: int, style_dim: int, resolution: int, *, rgb: bool = False, up: bool = False, noise: bool = False, clamp: float | None = None
+        self,
+        in_channels: int,
+        out_channels: int,
+        style_dim: int,
+        resolution: int,
+        *,
+        rgb: bool = False,
+        up: bool = False,
+        noise: bool = False,
+        clamp: float | None = None,
     ) -> None:
         super().__init__()
         k = 1 if rgb else 3
@@ -221,13 +230,16 @@ class Synthesis(nn.Module):
             for name in ("conv0", "conv1"):
                 if hasattr(block, name):
                     x = getattr(block, name)(x, styles[key + name], noise, path)
-            rgb = block.torgb(x, styles[key + "torgb"], noise, path).float()
+            rgb = block.torgb(x, styles[key + "torgb"], noise, path)
+            rgb = rgb.to(torch.promote_types(rgb.dtype, torch.float32))
             image = rgb if image is None else upsample_image(image) + rgb
         assert image is not None
         return image
 
     def _input(self, motion_v: Tensor | None, batch: int) -> Tensor:
-        x = self.b4.constant().unsqueeze(0).expand(batch, -1, -1, -1)
+        lowest = self.b4
+        assert isinstance(lowest, Block)
+        x = lowest.constant().unsqueeze(0).expand(batch, -1, -1, -1)
         if motion_v is None or self.cfg.motion_in == "styles":
             return x
         motion = motion_v.reshape(batch, -1, 1, 1).expand(-1, -1, 4, 4)

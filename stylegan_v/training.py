@@ -24,14 +24,23 @@ from stylegan_v.losses import discriminator_logistic, generator_logistic, paired
 
 
 class Source(Protocol):
-    """Paired data: the clips [N, T, 3, H, W] in [-1, 1] that belong to z [N, z_dim], t [N, T] (frames) and motion_z [N, M, C]."""
+    """Paired data: what belongs to z [N, z_dim], t [N, T] (frames) and motion_z [N, M, C]."""
 
-    def __call__(self, z: Tensor, t: Tensor, motion_z: Tensor) -> Tensor: ...
+    def labels(self, z: Tensor, t: Tensor, motion_z: Tensor) -> tuple[Tensor, Tensor]:
+        """Attributes [N, A] and motion [N, T, P] of these inputs, each about in [-1, 1]."""
+        ...
+
+    def __call__(self, z: Tensor, t: Tensor, motion_z: Tensor) -> Tensor:
+        """The clips [N, T, 3, H, W] in [-1, 1] of these inputs, on their device."""
+        ...
 
 
 @dataclass(frozen=True)
 class StageConfig(Config):
     """One stage of training. `clips` × `frames` frames a step; `adversarial` 0 makes it a plain paired warm start.
+
+    `codes` weighs a linear reading of attributes from w and of motion from motion_v: a stage of it alone (`paired` 0) sets up
+    mapping and motion encoder within minutes, without rendering a frame.
 
     The learning rate ramps up over `ramp_steps`, then falls on a cosine to `lr_end` times itself; `beta1` is the
     generator's, the discriminator's is 0.
@@ -47,6 +56,7 @@ class StageConfig(Config):
     paired: float = 1.0
     edges: float = 0.5
     adversarial: float = 0.0
+    codes: float = 0.0
     discriminator_lr: float = 0.002
     r1_gamma: float = 0.5
     r1_interval: int = 16
@@ -56,6 +66,7 @@ class StageConfig(Config):
         self._require_counts("steps", "clips", "frames", "r1_interval", most=1 << 40)
         self._require_counts("ramp_steps", least=0)
         self._require_positive("lr", "discriminator_lr", "ema_kimg")
+        self._require(self.paired > 0 or self.codes > 0, "paired", "a positive number, unless codes are trained")
         self._require(self.adversarial == 0 or self.frames > 1, "frames", "at least 2 in an adversarial stage")
 
     def rate(self, step: int) -> float:
@@ -67,13 +78,17 @@ class StageConfig(Config):
 
 @dataclass(frozen=True)
 class TrainConfig(Config):
-    """A whole run: networks, stages, precision, seed; `max_t` is the span of times (frames) that training sees."""
+    """A whole run: networks, stages, precision, seed; `max_t` is the span of times (frames) that training sees.
+
+    `quiet_waves` starts the motion encoder's periods and phases at those of time itself instead of at random: random phases drown
+    the motion codes in noise, and paired training then stays blind to motion for long."""
 
     generator: GeneratorConfig
     stages: tuple[StageConfig, ...]
     discriminator: DiscriminatorConfig | None = None
     seed: int = 0
     max_t: int = 256
+    quiet_waves: bool = False
     precision: Literal["fp32", "bf16"] = "bf16"
 
     def __post_init__(self) -> None:
@@ -120,13 +135,16 @@ class Trainer:
             torch.manual_seed(cfg.seed)
             self.generator = Generator(cfg.generator).to(self.device)
             self.discriminator = Discriminator(cfg.discriminator).to(self.device) if cfg.discriminator else None
+            self.probes = Probes(cfg.generator, *labels_of(source, cfg.generator)).to(self.device)
+            if cfg.quiet_waves and cfg.generator.motion:
+                quieten(self.generator)
         self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
         dtype = torch.bfloat16 if cfg.precision == "bf16" else torch.float32
         self.generator.set_precision(dtype)
         if self.discriminator:
             self.discriminator.compute_dtype = dtype
-        self.optimizer = _adam(self.generator, cfg.stages[0].lr)
-        self.d_optimizer = _adam(self.discriminator, cfg.stages[-1].discriminator_lr) if self.discriminator else None
+        self.optimizer = _adam([*self.generator.parameters(), *self.probes.parameters()], cfg.stages[0].lr)
+        self.d_optimizer = _adam(list(self.discriminator.parameters()), cfg.stages[-1].discriminator_lr) if self.discriminator else None
         self.step = 0
         self.frames = 0
 
@@ -136,11 +154,13 @@ class Trainer:
         while self.step < until:
             index, stage, inner = self.cfg.stage_at(self.step)
             z, t, motion_z = self._draw(stage)
-            real = self.source(z, t, motion_z)
-            losses = self._update(stage, inner, z, t, motion_z, real)
+            if stage.paired or stage.adversarial:
+                losses = self._update(stage, inner, z, t, motion_z)
+                self.frames += stage.clips * stage.frames
+            else:
+                losses = self._align(stage, inner, z, t, motion_z)
             self._average(stage, inner)
             self.step += 1
-            self.frames += real.shape[0] * real.shape[1]
             yield TrainEvent(self.step, index, self.frames, losses)
 
     def _draw(self, stage: StageConfig) -> tuple[Tensor, Tensor, Tensor]:
@@ -153,14 +173,31 @@ class Trainer:
         motion_z = torch.randn(stage.clips, codes, motion.z_dim, generator=rng)
         return z.to(self.device), t.to(self.device), motion_z.to(self.device)
 
-    def _update(self, stage: StageConfig, inner: int, z: Tensor, t: Tensor, motion_z: Tensor, real: Tensor) -> dict[str, float]:
+    def _read(self, w: Tensor, motion_v: Tensor, z: Tensor, t: Tensor, motion_z: Tensor) -> Tensor:
+        """How badly attributes can be read from w and motion from motion_v, by one linear layer each."""
+        attributes, motion = self.source.labels(z, t, motion_z)
+        return (self.probes.content(w) - attributes).square().mean() + (self.probes.motion(motion_v) - motion).square().mean()
+
+    def _align(self, stage: StageConfig, inner: int, z: Tensor, t: Tensor, motion_z: Tensor) -> dict[str, float]:
+        """One step of mapping and motion encoder alone."""
+        loss = self._read(self.generator.mapping.w(z), self.generator.motion(t, motion_z), z, t, motion_z)
+        _step(self.optimizer, stage.codes * loss, stage.rate(inner), stage.beta1)
+        return {"codes": loss.item()}
+
+    def _update(self, stage: StageConfig, inner: int, z: Tensor, t: Tensor, motion_z: Tensor) -> dict[str, float]:
+        """One step of the generator against the paired clips and, in an adversarial stage, the discriminator."""
+        real = self.source(z, t, motion_z)
         w = self.generator.mapping.w(z)
         with torch.no_grad():
             self.generator.mapping.w_avg.lerp_(w.mean(dim=0), 0.005)
         ws = w.unsqueeze(1).expand(-1, self.generator.num_ws, -1)
-        fake = self.generator.synthesis(ws, t, motion_z)
+        motion_v = self.generator.motion(t, motion_z)
+        fake = self.generator.synthesis(ws, motion_v=motion_v)
         paired = paired_distance(fake, real, stage.edges)
         loss, losses = stage.paired * paired, {"paired": paired.item()}
+        if stage.codes:
+            codes = self._read(w, motion_v, z, t, motion_z)
+            loss, losses = loss + stage.codes * codes, losses | {"codes": codes.item()}
         if stage.adversarial:
             assert self.discriminator is not None
             self.discriminator.requires_grad_(False)
@@ -193,6 +230,8 @@ class Trainer:
         seen = (inner + 1) * stage.clips * stage.frames
         half_life = min(stage.ema_kimg * 1000, seen * 0.05)
         keep = 0.5 ** (stage.clips * stage.frames / max(half_life, 1e-8))
+        if not (stage.paired or stage.adversarial):
+            keep = 0.0  # nothing to smooth yet
         pairs = zip(self.ema.parameters(), self.generator.parameters(), strict=True)
         old, new = map(list, zip(*pairs, strict=True))
         torch._foreach_lerp_(old, new, 1 - keep)
@@ -218,10 +257,35 @@ class Trainer:
             part.load_state_dict(state[name])
 
     def _parts(self) -> dict[str, Any]:
-        parts: dict[str, Any] = {"generator": self.generator, "ema": self.ema, "optimizer": self.optimizer}
+        parts: dict[str, Any] = {"generator": self.generator, "ema": self.ema, "optimizer": self.optimizer, "probes": self.probes}
         if self.discriminator is not None:
             parts |= {"discriminator": self.discriminator, "d_optimizer": self.d_optimizer}
         return parts
+
+
+class Probes(nn.Module):
+    """The linear readings of attributes [N, A] from w and of motion [N, T, P] from motion_v; used in training only."""
+
+    def __init__(self, cfg: GeneratorConfig, attributes: int, motions: int) -> None:
+        super().__init__()
+        self.content = nn.Linear(cfg.w_dim, attributes)
+        self.motion = nn.Linear(cfg.motion_dim, motions)
+
+
+def labels_of(source: Source, cfg: GeneratorConfig) -> tuple[int, int]:
+    """How many attributes and motions a source names."""
+    assert cfg.motion is not None
+    codes = 2 * cfg.motion.kernel_size + 8
+    attributes, motion = source.labels(torch.ones(1, cfg.z_dim), torch.zeros(1, 1), torch.zeros(1, codes, cfg.motion.z_dim))
+    return attributes.shape[-1], motion.shape[-1]
+
+
+def quieten(generator: Generator) -> None:
+    """Set periods and phases to those of time itself: rate 1, phase 0 for every motion code."""
+    encoder = generator.synthesis.motion_encoder.time_encoder
+    with torch.no_grad():
+        encoder.periods_predictor.weight.zero_()
+        encoder.phase_predictor.weight.zero_()
 
 
 def sample_times(clips: int, frames: int, max_t: int, rng: torch.Generator) -> Tensor:
@@ -235,8 +299,8 @@ def sample_times(clips: int, frames: int, max_t: int, rng: torch.Generator) -> T
     return torch.rand(clips, 1, generator=rng) * (max_t - 1 - span) + inside * span
 
 
-def _adam(module: nn.Module, lr: float) -> torch.optim.Adam:
-    return torch.optim.Adam(module.parameters(), lr=lr, betas=(0.0, 0.99), eps=1e-8, fused=True)
+def _adam(parameters: list[nn.Parameter], lr: float) -> torch.optim.Adam:
+    return torch.optim.Adam(parameters, lr=lr, betas=(0.0, 0.99), eps=1e-8, fused=True)
 
 
 def _step(optimizer: torch.optim.Optimizer, loss: Tensor, lr: float, beta1: float) -> None:

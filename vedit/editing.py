@@ -116,7 +116,7 @@ def edit(
         clip=clip,
         taken=taken,
     )
-    workspace.save_edit(*result.to_files())
+    workspace.save_edit(result.name, *result.to_files())
     return result
 
 
@@ -262,3 +262,8 @@ def unique_name(prompt: str, taken: Sequence[str]) -> str:
         number += 1
         name = f"{slug}-{number}"
     return name
+
+
+def load_edits(workspace: Workspace) -> list[Edit]:
+    """Every edit of a project, in the order in which they apply."""
+    return [Edit.from_files(*workspace.load_edit(name)) for name in workspace.list_edits()]

@@ -8,11 +8,10 @@ they fade to zero within one code distance.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stylegan_v import Generator
 from vedit.errors import VeditError
@@ -22,33 +21,43 @@ class LatentError(VeditError, ValueError):
     """Stored latents do not fit their generator or each other."""
 
 
-class Spline(nn.Module):
-    """A cubic B-spline with values of any shape, uniform knots `spacing` apart (frames of t) from 0 to `span`.
+@dataclass
+class Spline:
+    """A cubic B-spline of t with coefficients [K, …], uniform knots `spacing` apart (frames of t) from 0 to `span`.
 
-    >>> spline = Spline(10.0, 2.0, (3,))
+    >>> spline = Spline.zeros(10.0, 2.0, (3,))
     >>> spline(torch.tensor([0.0, 4.5])).shape
     torch.Size([2, 3])
     """
 
-    def __init__(self, span: float, spacing: float, shape: tuple[int, ...]) -> None:
-        super().__init__()
+    coefs: Tensor
+    spacing: float
+    span: float
+
+    @classmethod
+    def zeros(cls, span: float, spacing: float, shape: tuple[int, ...]) -> Spline:
+        """The spline that is zero everywhere, with as many knots as the span wants; raises LatentError."""
         if not spacing > 0:
             raise LatentError(f"knots {spacing} frames apart are no spline; the spacing must be positive")
-        self.span, self.spacing = span, spacing
-        self.coefs = nn.Parameter(torch.zeros(math.floor(span / spacing) + 4, *shape))
+        return cls(torch.zeros(math.floor(span / spacing) + 4, *shape), spacing, span)
 
-    def forward(self, t: Tensor) -> Tensor:
-        """Values [T, *shape] at t [T]; t beyond the span is taken at its end."""
+    def scaled(self, scale: Tensor) -> Spline:
+        """The spline whose values are these times `scale`."""
+        return Spline(self.coefs * scale, self.spacing, self.span)
+
+    def __call__(self, t: Tensor) -> Tensor:
+        """Values [T, …] at t [T]; t beyond the span is taken at its end."""
         return torch.tensordot(self.weights(t).to(self.coefs.dtype), self.coefs, dims=1)
 
     def weights(self, t: Tensor) -> Tensor:
         """Basis weights [T, K] at t [T], rows summing to 1: piecewise cubic, twice continuously differentiable."""
+        count = self.coefs.shape[0]
         position = (t.double() / self.spacing).clamp(0, self.span / self.spacing)
-        index = position.floor().clamp(max=self.coefs.shape[0] - 4)
+        index = position.floor().clamp(max=count - 4)
         x = position - index
         basis = torch.stack([(1 - x) ** 3, 3 * x**3 - 6 * x**2 + 4, -3 * x**3 + 3 * x**2 + 3 * x + 1, x**3], dim=1) / 6
         columns = index.long().unsqueeze(1) + torch.arange(4, device=t.device)
-        return torch.zeros(t.shape[0], self.coefs.shape[0], dtype=basis.dtype, device=t.device).scatter(1, columns, basis)
+        return torch.zeros(t.shape[0], count, dtype=basis.dtype, device=t.device).scatter(1, columns, basis)
 
 
 def fade(t: Tensor, span: float, distance: float) -> Tensor:
@@ -100,25 +109,17 @@ class LatentVideo:
             further = generator.trajectory(codes.unsqueeze(0))[0]
         return torch.cat([self.u, further[have:]])
 
-    def parameters(self) -> Iterator[Tensor]:
-        """Every tensor that is optimised."""
-        yield self.ws
-        if self.u is not None:
-            yield self.u
-        for spline in (self.content, self.motion):
-            if spline is not None:
-                yield spline.coefs
-
     def to(self, device: torch.device | str) -> LatentVideo:
         """The same on another device."""
 
         def moved(tensor: Tensor | None) -> Tensor | None:
             return None if tensor is None else tensor.detach().to(device)
 
-        ws = moved(self.ws)
-        assert ws is not None
-        splines = [None if spline is None else spline.to(device) for spline in (self.content, self.motion)]
-        return LatentVideo(ws, moved(self.u), moved(self.motion_z), self.span, *splines)
+        def placed(spline: Spline | None) -> Spline | None:
+            return None if spline is None else Spline(spline.coefs.detach().to(device), spline.spacing, spline.span)
+
+        ws = self.ws.detach().to(device)
+        return LatentVideo(ws, moved(self.u), moved(self.motion_z), self.span, placed(self.content), placed(self.motion))
 
     def state(self) -> dict[str, Tensor]:
         """Plain tensors that `from_state` turns back into the latent video."""
@@ -140,12 +141,11 @@ class LatentVideo:
             video = cls(state["ws"].clone(), state.get("u"), state.get("motion_z"), span)
             for name in ("content", "motion"):
                 if name in state:
-                    coefs = state[name]
-                    spline = Spline(span, float(state[f"{name}_spacing"][0]), tuple(coefs.shape[1:]))
-                    if spline.coefs.shape != coefs.shape:
-                        raise LatentError(f"the {name} residual has {coefs.shape[0]} knots, its clip wants {spline.coefs.shape[0]}")
-                    spline.coefs.data.copy_(coefs)
-                    setattr(video, name, spline.requires_grad_(False))
+                    spline = Spline(state[name], float(state[f"{name}_spacing"][0]), span)
+                    wanted = Spline.zeros(span, spline.spacing, ()).coefs.shape[0]
+                    if spline.coefs.shape[0] != wanted:
+                        raise LatentError(f"the {name} residual has {spline.coefs.shape[0]} knots, its clip wants {wanted}")
+                    setattr(video, name, spline)
         except (KeyError, IndexError) as error:
             raise LatentError(f"the stored latents lack {error}; project the clip again") from None
         return video

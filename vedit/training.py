@@ -8,7 +8,6 @@ import time
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +15,7 @@ from torch import Tensor
 from stylegan_v.checkpoint import save_generator
 from stylegan_v.config import Config, ConfigError
 from stylegan_v.generator import Generator
-from stylegan_v.training import TrainConfig, TrainEvent, Trainer
+from stylegan_v.training import TrainConfig, Trainer, TrainEvent
 from vedit.errors import VeditError
 from vedit.pixels import save_sheet, to_pixels
 from vedit.progress import Progress, Task
@@ -65,7 +64,7 @@ def train(recipe: Recipe, out: Path, *, resume: bool = False, device: str = "cpu
     out.mkdir(parents=True, exist_ok=True)
     state, result = out / "state.pt", out / f"{recipe.name}.safetensors"
     place = world(recipe.world)
-    trainer = Trainer(recipe.train, _source(place, recipe.train.generator.resolution), device)
+    trainer = Trainer(recipe.train, PairedWorld(place, recipe.train.generator.resolution), device)
     if state.exists():
         if not resume:
             raise RecipeError(f"{out} already holds a run; go on with --resume or choose another folder")
@@ -87,12 +86,21 @@ def train(recipe: Recipe, out: Path, *, resume: bool = False, device: str = "cpu
     return result
 
 
-def _source(place: World, size: int) -> Any:
-    def clips(z: Tensor, t: Tensor, motion_z: Tensor) -> Tensor:
-        with torch.no_grad():
-            return place.clips(z, t, motion_z, size)
+@dataclass(frozen=True)
+class PairedWorld:
+    """A world as a source of training: its clips, attributes and motion at given inputs."""
 
-    return clips
+    place: World
+    size: int
+
+    def labels(self, z: Tensor, t: Tensor, motion_z: Tensor) -> tuple[Tensor, Tensor]:
+        """Attributes [N, A] and motion [N, T, P]."""
+        return self.place.attributes_from_z(z), self.place.motion_from_codes(t, motion_z)
+
+    def __call__(self, z: Tensor, t: Tensor, motion_z: Tensor) -> Tensor:
+        """Clips [N, T, 3, size, size] in [-1, 1]."""
+        with torch.no_grad():
+            return self.place.clips(z, t, motion_z, self.size)
 
 
 def _record(trainer: Trainer, place: World, recipe: Recipe, out: Path, event: TrainEvent, values: dict[str, float]) -> None:

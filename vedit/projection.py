@@ -1,0 +1,245 @@
+"""`vedit project`: from a clip to a project directory, stage by stage."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from stylegan_v import Generator
+from vedit import alignment, models, perceptual, video
+from vedit.devices import pick_device, pick_precision
+from vedit.errors import VeditError
+from vedit.inversion import InversionConfig, Target, add_residuals, initialise, invert, prior
+from vedit.latents import LatentVideo
+from vedit.pixels import from_pixels
+from vedit.progress import Progress, Task
+from vedit.scores import report
+from vedit.stages import Stages, Tensors, remove_unfinished
+from vedit.timing import TimingError, parse_rate
+from vedit.video import Frame
+from vedit.workspace import Workspace, file_hash, write_tensors
+
+SAMPLED_FRAMES = 9  # looked at to choose a generator
+FACE_SHARE = 0.5
+
+
+class ProjectionError(VeditError, ValueError):
+    """A clip cannot be projected as asked."""
+
+
+@dataclass(frozen=True)
+class Footage:
+    """A source and the part of it that is wanted; iterating gives its frames, at `fps` where that is set."""
+
+    path: Path
+    start: float | None = None
+    duration: float | None = None
+    fps: Fraction | None = None
+
+    def __iter__(self) -> Iterator[Frame]:
+        frames = video.read(self.path, start=self.start, duration=self.duration)
+        return frames if self.fps is None else _sampled(frames, self.fps)
+
+    def settings(self) -> dict[str, Any]:
+        """What the frames depend on besides the source."""
+        return {"start": self.start, "duration": self.duration, "fps": None if self.fps is None else str(self.fps)}
+
+
+def _sampled(frames: Iterator[Frame], fps: Fraction) -> Iterator[Frame]:
+    """At every tick of a constant rate the frame that stands there."""
+    ticks: Iterator[float] | None = None
+    shown: Frame | None = None
+    tick = 0.0
+    for frame in itertools.chain(frames, [None]):
+        if ticks is None:
+            if frame is None:
+                return
+            first = frame.time
+            ticks = (float(Fraction(first) + i / fps) for i in itertools.count())
+            tick = next(ticks)
+        end = frame.time if frame is not None else (shown.time + max(shown.duration, 1e-3) if shown is not None else 0.0)
+        while shown is not None and tick < end - 1e-6:
+            yield Frame(tick, shown.image, float(1 / fps))
+            tick = next(ticks)
+        shown = frame
+
+
+def project(
+    source: Path | str,
+    generator: str | Path | None = None,
+    *,
+    out: Path | str | None = None,
+    start: float | None = None,
+    duration: float | None = None,
+    fps: str | float | Fraction | None = None,
+    crop: str = "auto",
+    fidelity: Literal["latent", "balanced"] = "balanced",
+    steps: int | None = None,
+    perceptual: str = "auto",
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    overwrite: bool = False,
+) -> Task[Workspace]:
+    """Find a clip (video, image or folder of frames) in a generator's latent space; returns the project.
+
+    `fidelity`: `latent` is one content and one motion, `balanced` adds the smooth residuals. `steps` is the length of each
+    optimisation. A killed run goes on where it was; settings that changed invalidate their stage and the later ones.
+    Raises VeditErrors: for sources that cannot be read, unknown generators, and a project of another clip at `out`.
+    """
+    source = Path(source)
+    footage = Footage(source, start, duration, None if fps is None else parse_rate(fps))
+    cfg = InversionConfig(steps=steps)
+    found = video.probe(source)  # before anything is written: wrong paths and odd files end here
+    place = pick_device(device)
+    name = str(generator) if generator is not None else _suited(footage)
+    yield Progress("prepare", 0, 1, f"generator {name}")
+    network = models.load_generator(name, place).set_precision(pick_precision(precision, place))
+    distance = _perceptual(perceptual, place)
+    workspace = _place(source, out, overwrite)
+    source_hash = file_hash(source)
+    info = {"source": str(source.resolve()), "source_hash": source_hash, "size": [found.width, found.height], "audio": found.audio}
+    stages = Stages(workspace, source_hash)
+    frames, t, about = yield from _cropped(stages, footage, crop, network)
+    target = Target.of(from_pixels(frames).to(place), t.to(place), distance)
+    latents = yield from _found(stages, network, target, cfg, fidelity, seed, distance.name)
+    write_tensors(workspace.path / "latents.safetensors", latents.state())
+    yield Progress("report", 0, 1)
+    scores = measure(network, latents, target)
+    workspace.info |= info | about
+    workspace.info["generator"] = {"name": name if models.is_known(name) else str(Path(name).resolve()), "hash": network.hash}
+    workspace.info["settings"] = footage.settings() | {
+        "crop": crop, "fidelity": fidelity, "steps": steps, "perceptual": distance.name, "seed": seed, "precision": precision
+    }  # fmt: skip
+    workspace.info["scores"] = scores
+    workspace.save()
+    yield Progress("report", 1, 1)
+    return workspace
+
+
+def _place(source: Path, out: Path | str | None, overwrite: bool) -> Workspace:
+    """The workspace to write to: new, or the one there if it holds this source."""
+    path = Path(out) if out is not None else Path(f"{source.stem or 'clip'}.vedit")
+    if path.exists() and not overwrite:
+        if not path.is_dir() or (any(path.iterdir()) and not Workspace.is_project(path)):
+            raise ProjectionError(f"{path} exists and is no project; choose another place with -o")
+        if (path / "project.json").is_file():
+            workspace = Workspace.open(path)
+            if workspace.info.get("source_hash") not in (None, file_hash(source)):
+                raise ProjectionError(f"{path} holds the project of another clip; choose another place with -o, or replace it with --overwrite")
+            remove_unfinished(workspace)
+            return workspace
+    if path.exists() and not path.is_dir():
+        raise ProjectionError(f"{path} is a file; choose another place with -o")
+    return Workspace.create(path)
+
+
+def _suited(footage: Footage) -> str:
+    """The built-in for a clip: portraits where most sampled frames show a face, else skies."""
+    frames = _spread(footage, SAMPLED_FRAMES)
+    return "portraits-1" if alignment.faces_in(frames) >= FACE_SHARE else "skies-1"
+
+
+def _spread(footage: Footage, count: int) -> list[Any]:
+    """About `count` images spread over the footage, without keeping more."""
+    images: list[Any] = []
+    every, seen = 1, 0
+    for frame in footage:
+        if seen % every == 0:
+            images.append(frame.image)
+            if len(images) >= 2 * count:
+                images, every = images[::2], every * 2
+        seen += 1
+    return images
+
+
+def _perceptual(name: str, device: str) -> perceptual.Perceptual:
+    return perceptual.load(name, device)
+
+
+def _cropped(stages: Stages, footage: Footage, crop: str, generator: Generator) -> Task[tuple[Tensor, Tensor, dict[str, Any]]]:
+    """Frames uint8 [T, S, S, 3] at the generator's size, t [T] on its clock, and what project.json keeps of times and crops."""
+    size = generator.cfg.resolution
+    settings = footage.settings() | {"crop": crop, "size": size}
+    result = yield from stages.run("crop", settings, _crop(footage, crop, size))
+    times = result["times"].tolist()
+    t = (result["times"] - result["times"][0]) * generator.fps
+    about = {"times": times, "end": float(result["end"][0]), "crops": result["crops"].tolist(), "crop_mode": crop}
+    return result["frames"], t, about
+
+
+def _crop(footage: Footage, mode: str, size: int) -> Task[Tensors]:
+    yield Progress("crop", 0, None, "finding crops")
+    crops = alignment.find_crops(footage, mode)
+    total = len(crops)
+    frames, times, last = [], [], 0.0
+    for i, frame in enumerate(footage):
+        frames.append(alignment.extract(frame.image, crops[i], size))
+        times.append(frame.time)
+        last = frame.duration
+        yield Progress("crop", i + 1, total)
+    if not frames:
+        raise ProjectionError(f"{footage.path} has no frames in the part that was asked for; check --start and --duration")
+    if last <= 0:
+        last = times[-1] - times[-2] if len(times) > 1 else 0.0
+    return {
+        "frames": torch.stack([torch.as_tensor(frame) for frame in frames]),
+        "times": torch.tensor(times, dtype=torch.float64),
+        "end": torch.tensor([times[-1] + last], dtype=torch.float64),
+        "crops": torch.as_tensor(crops.matrices),
+    }
+
+
+def _found(
+    stages: Stages, generator: Generator, target: Target, cfg: InversionConfig, fidelity: str, seed: int, distance: str
+) -> Task[LatentVideo]:
+    """The stages of the inversion itself."""
+    spread = prior(generator, seed)
+    common = {"generator": generator.hash, "distance": distance, "seed": seed, "precision": str(generator.synthesis.compute_dtype)}
+    config = cfg.to_dict()
+
+    def kept(task: Task[LatentVideo]) -> Task[Tensors]:
+        found = yield from task
+        return found.state()
+
+    def loaded(state: Tensors) -> LatentVideo:
+        return LatentVideo.from_state(state).to(generator.device)
+
+    latents = loaded((yield from stages.run("initialise", common | config, kept(initialise(generator, target, cfg, seed)))))
+    latents = loaded((yield from stages.run("invert", {}, kept(invert(generator, target, latents, spread, cfg, seed)))))
+    if fidelity == "latent":
+        return latents
+    return loaded((yield from stages.run("residuals", {}, kept(add_residuals(generator, target, latents, spread, cfg, seed)))))
+
+
+@torch.no_grad()
+def measure(generator: Generator, latents: LatentVideo, target: Target) -> dict[str, Any]:
+    """The spec's figures of a reconstruction: PSNR, perceptual distances, sharpness, motion."""
+    rendered = torch.cat([_rendered(generator, latents, t) for t in target.t.split(16)]).cpu()
+    distances: dict[str, Callable[[Tensor, Tensor], Tensor]] = {target.perceptual.name: target.perceptual}
+    for name in ("lpips-alex", "lpips-squeeze"):
+        if name not in distances and perceptual.available(name):
+            distances[name] = perceptual.load(name, "cpu")
+    scores = report(target.frames.cpu(), rendered, distances).to_dict()
+    return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in scores.items()}
+
+
+def _rendered(generator: Generator, latents: LatentVideo, t: Tensor) -> Tensor:
+    ws, motion_v = latents.at(generator, t)
+    return generator.synthesis(ws, motion_v=motion_v)[0].clamp(-1, 1)
+
+
+def check_range(start: float | None, duration: float | None) -> None:
+    """Raise TimingError for a negative start or a duration that is not positive."""
+    if start is not None and not start >= 0:
+        raise TimingError(f"found a start of {start} s; give 0 or more")
+    if duration is not None and not duration > 0:
+        raise TimingError(f"found a duration of {duration} s; give more than 0")

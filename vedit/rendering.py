@@ -1,0 +1,269 @@
+"""`vedit render` and `vedit upsample`: latents become a video again, at any rate, with the source's sound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from stylegan_v import Generator
+from vedit import video
+from vedit.devices import pick_device
+from vedit.editing import Edit, load_edits
+from vedit.errors import VeditError
+from vedit.latents import LatentVideo
+from vedit.pixels import from_pixels, to_pixels
+from vedit.progress import Task
+from vedit.sampling import motion_codes_of
+from vedit.stitching import PasteBack
+from vedit.streaming import pump
+from vedit.timing import end_time, finite, resample, respeed, subdivide
+from vedit.video.info import Pixels
+from vedit.workspace import GeneratorMismatch, Workspace
+
+CHUNK = 16  # frames rendered at a time
+PANEL = 256  # pixels: the least height of a panel of a comparison
+EDITED = {"comment": "edited: rendered from a video generator's latent space (vedit)"}
+
+Choice = tuple[str, float | None]
+
+
+class RenderError(VeditError, ValueError):
+    """A render cannot be made as asked."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is rendered: a latent video, its clock (`origin` is the second at which t = 0), and edits with a factor each."""
+
+    generator: Generator
+    latents: LatentVideo
+    origin: float
+    edits: tuple[tuple[Edit, float], ...] = ()
+
+    @torch.no_grad()
+    def frames(self, times: Sequence[float]) -> Tensor:
+        """Frames [T, 3, H, W] in [-1, 1] at `times` (seconds, as the source counts them)."""
+        seconds = [time - self.origin for time in times]
+        t = torch.tensor(seconds, dtype=torch.float64, device=self.generator.device) * self.generator.fps
+        ws, motion_v = self.latents.at(self.generator, t.clamp(min=0))
+        delta: dict[str, Tensor] = {}
+        for edit, factor in self.edits:
+            for layer, change in edit.styles_delta(seconds, factor).items():
+                change = change.to(self.generator.device)
+                delta[layer] = delta[layer] + change if layer in delta else change
+        return self.generator.synthesis(ws, motion_v=motion_v, styles_delta=delta or None)[0].clamp(-1, 1)
+
+    def chunks(self, times: Sequence[float]) -> Iterator[Tensor]:
+        """The same in chunks, so that memory does not grow with length."""
+        for begin in range(0, len(times), CHUNK):
+            yield self.frames(times[begin : begin + CHUNK]).cpu()
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Moments of the clip to be rendered (seconds, as the source counts them), and when each is shown."""
+
+    moments: list[float]
+    shown: list[float]
+    last_duration: float
+    audio_start: float
+    audio_end: float | None
+    whole: bool
+
+
+def scene(workspace: Workspace, edits: Sequence[Choice] | None = None, device: str = "cpu") -> Scene:
+    """The scene of a project; `edits` as in `render`."""
+    generator = workspace.generator(device)
+    return Scene(generator, workspace.latents().to(device), float(workspace.info["times"][0]), chosen_edits(workspace, edits))
+
+
+def chosen_edits(workspace: Workspace, edits: Sequence[Choice] | None) -> tuple[tuple[Edit, float], ...]:
+    """All edits of a project (None), or the named ones in that order; a number replaces an edit's own strength."""
+    stored = {edit.name: edit for edit in load_edits(workspace)}
+    if edits is None:
+        return tuple((edit, 1.0) for edit in stored.values())
+    chosen = []
+    for name, strength in edits:
+        if name not in stored:
+            raise RenderError(f"this project has no edit {name!r}; it has: {', '.join(stored) or 'none yet'}")
+        edit = stored[name]
+        chosen.append((edit if strength is None else replace(edit, strength=((0.0, finite("strength", strength)),)), 1.0))
+    return tuple(chosen)
+
+
+def schedule(
+    times: Sequence[float],
+    end: float,
+    *,
+    fps: str | float | Fraction | None = None,
+    factor: int | None = None,
+    speed: float = 1.0,
+    first: float | None = None,
+    last: float | None = None,
+    extend: float = 0.0,
+) -> Schedule:
+    """Which moments of a clip to render. `first` and `last` are seconds from the clip's first frame, `extend` seconds beyond its end.
+
+    Factor K gives K frames an interval, those of the source unchanged among them; `fps` a constant rate over the clip.
+    """
+    origin, speed = times[0], finite("speed", speed)
+    if speed <= 0:
+        raise RenderError(f"found the speed {speed:g}; give a number above 0, such as 0.5")
+    if fps is not None:
+        moments = resample(origin, end, Fraction(fps).limit_denominator(1_000_000) / Fraction(speed).limit_denominator(1000))
+    else:
+        moments = subdivide(times, factor or 1)
+    interval = moments[-1] - moments[-2] if len(moments) > 1 else max(end - origin, 0.04)
+    if extend:
+        begin = moments[-1]
+        moments = moments + [begin + (i + 1) * interval for i in range(round(finite("extend", extend) / interval))]
+    low = origin + (first or 0.0) - 1e-9
+    high = float("inf") if last is None else origin + last - 1e-9
+    kept = [moment for moment in moments if low <= moment < high]
+    if not kept:
+        raise RenderError(f"nothing of the clip lies from {first or 0:g} s to {last if last is not None else 'its end'}; it is {end - origin:.3f} s long")
+    whole = kept[0] == moments[0]
+    # A clip that begins a little after its container's zero keeps that offset, and with it the sound its place.
+    shift = 0.0 if whole and origin < 1.0 and speed == 1 else kept[0]
+    shown = respeed([moment - shift for moment in kept], speed)
+    stop = min(end, high) if extend or last is not None else None
+    return Schedule(kept, shown, interval / speed, shift, stop, whole)
+
+
+def render(
+    workspace: Workspace,
+    *,
+    edits: Sequence[Choice] | None = None,
+    fps: str | float | Fraction | None = None,
+    factor: int | None = None,
+    speed: float = 1.0,
+    start: float | None = None,
+    end: float | None = None,
+    extend: float = 0.0,
+    motion_seed: int | None = None,
+    motion_from: Workspace | None = None,
+    paste_back: bool = False,
+    compare: bool = False,
+    sweep: Sequence[float] | None = None,
+    audio: bool = True,
+    codec: str = "h264",
+    crf: float | None = None,
+    out: Path | str | None = None,
+    device: str = "auto",
+) -> Task[Path]:
+    """Write a video of a project; returns its path (PROJECT/renders/… unless `out` says otherwise).
+
+    `edits`: (name, strength or None) in order, None for all of the project, [] for the plain reconstruction. `compare` puts the
+    source, the reconstruction and the edit side by side, `sweep` several factors of the edits; `paste_back` adds the change that
+    the edits make to the source's own picture. Raises RenderError and the errors of `vedit.video.write`.
+    """
+    info = workspace.info
+    plan = schedule(info["times"], info["end"], fps=fps, factor=factor, speed=speed, first=start, last=end, extend=extend)
+    whole = scene(workspace, edits, pick_device(device))
+    if motion_seed is not None or motion_from is not None:
+        whole = replace(whole, latents=_other_motion(whole, plan, motion_seed, motion_from))
+    if paste_back and (compare or sweep or motion_seed is not None or motion_from is not None or extend):
+        raise RenderError("--paste-back puts the edits into the source's own frames: it goes with no comparison, other motion or extension")
+    pictures = _pictures(workspace, whole, plan, compare, sweep, paste_back)
+    target = Path(out) if out is not None else _default_path(workspace, whole, codec, factor, fps, compare, sweep, paste_back)
+    sound = _sound(info, plan, speed, extend) if audio and codec not in ("gif", "png") else {}
+    metadata = EDITED if whole.edits else {"comment": "rendered from a video generator's latent space (vedit)"}
+
+    def write(images: Iterator[Pixels]) -> video.Written:
+        return video.write(
+            target, images, times=plan.shown, last_duration=plan.last_duration, codec=codec, crf=14 if crf is None and codec == "h264" else crf, metadata=metadata, **sound
+        )
+
+    written = yield from pump(pictures, write, "render", len(plan.moments))
+    return written.path
+
+
+def _pictures(workspace: Workspace, whole: Scene, plan: Schedule, compare: bool, sweep: Sequence[float] | None, paste_back: bool) -> Iterator[Pixels]:
+    if paste_back:
+        return PasteBack(workspace, whole).pictures(plan.moments)
+    plain = replace(whole, edits=())
+    if sweep:
+        scenes = [replace(whole, edits=tuple((edit, factor) for edit, _ in whole.edits)) for factor in sweep]
+        return _side_by_side(scenes, plan.moments, None)
+    if compare:
+        scenes = [plain, whole] if whole.edits else [plain]
+        return _side_by_side(scenes, plan.moments, _Held(workspace))
+    return (picture for chunk in whole.chunks(plan.moments) for picture in to_pixels(chunk).numpy())
+
+
+class _Held:
+    """The cropped source frame that stands at a moment."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.frames = workspace.frames()
+        self.times = np.asarray(workspace.info["times"])
+
+    def at(self, moments: Sequence[float]) -> Tensor:
+        """Frames [T, 3, H, W] in [-1, 1]."""
+        index = np.clip(np.searchsorted(self.times, np.asarray(moments) + 1e-6, side="right") - 1, 0, len(self.times) - 1)
+        return from_pixels(self.frames[torch.from_numpy(index)])
+
+
+def _side_by_side(scenes: Sequence[Scene], moments: Sequence[float], held: _Held | None) -> Iterator[Pixels]:
+    for begin in range(0, len(moments), CHUNK):
+        part = moments[begin : begin + CHUNK]
+        panels = [] if held is None else [held.at(part)]
+        panels += [one.frames(part).cpu() for one in scenes]
+        yield from to_pixels(torch.cat([enlarge(panel) for panel in panels], dim=3)).numpy()
+
+
+def enlarge(frames: Tensor, least: int = PANEL) -> Tensor:
+    """Frames [T, 3, H, W] at least `least` pixels high, by a whole factor, so that small generators can be looked at."""
+    factor = max(1, -(-least // frames.shape[-2]))
+    return frames if factor == 1 else F.interpolate(frames, scale_factor=factor, mode="bicubic", align_corners=False).clamp(-1, 1)
+
+
+def _other_motion(whole: Scene, plan: Schedule, seed: int | None, other: Workspace | None) -> LatentVideo:
+    """The same content, its drift stilled, under the motion of a seed or of another project."""
+    generator, latents = whole.generator, whole.latents
+    if generator.cfg.motion is None:
+        raise RenderError("this project's generator makes single images: there is no motion to exchange")
+    if other is not None:
+        if other.info["generator"]["hash"] != generator.hash:
+            raise GeneratorMismatch(other.info["generator"]["name"], generator.hash, other.info["generator"]["hash"])
+        theirs = other.latents().to(generator.device)
+        return LatentVideo(latents.ws, theirs.u, theirs.motion_z, theirs.span, None, theirs.motion)
+    span = (max(plan.moments) - whole.origin) * generator.fps
+    codes = motion_codes_of(generator, seed or 0, span)
+    return LatentVideo(latents.ws, generator.trajectory(codes)[0], codes[0], span)
+
+
+def _sound(info: dict[str, Any], plan: Schedule, speed: float, extend: float) -> dict[str, Any]:
+    if not info.get("audio"):
+        return {}
+    source = Path(info["source"])
+    if not source.exists():
+        raise RenderError(f"the sound's source {source} is gone; bring it back or render with --no-audio")
+    return {
+        "audio_from": source, "audio_start": plan.audio_start, "audio_end": plan.audio_end, "audio_speed": speed, "extend_silence": extend
+    }  # fmt: skip
+
+
+def _default_path(
+    workspace: Workspace, whole: Scene, codec: str, factor: int | None, fps: Any, compare: bool, sweep: Sequence[float] | None, paste_back: bool
+) -> Path:
+    """A speaking name in the project's renders folder."""
+    parts = [edit.name for edit, _ in whole.edits] or ["reconstruction"]
+    parts += [f"x{factor}"] if factor and factor > 1 else []
+    parts += [f"{float(fps):g}fps"] if fps is not None else []
+    parts += [word for word, on in (("sweep", sweep), ("compare", compare and not sweep), ("pasted", paste_back)) if on]
+    suffix = {"ffv1": ".mkv", "vp9": ".webm", "prores": ".mov", "gif": ".gif", "png": ""}.get(codec, ".mp4")
+    return workspace.folder("renders") / ("-".join(parts)[:100] + suffix)
+
+
+def length(workspace: Workspace) -> float:
+    """Length of a project's clip in seconds."""
+    return float(workspace.info["end"]) - float(workspace.info["times"][0]) or end_time(workspace.info["times"])

@@ -1,0 +1,48 @@
+"""Stages of a projection: each is kept with a hash of its inputs and settings, so that a killed run goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from vedit.progress import Task
+from vedit.workspace import Workspace, WorkspaceError, read_tensors, write_tensors, write_text
+
+Tensors = dict[str, Tensor]
+
+
+@dataclass
+class Stages:
+    """The chain of stages of one workspace. A changed setting changes the key of its stage and of all later ones, no others'."""
+
+    workspace: Workspace
+    key: str = ""
+
+    def run(self, name: str, settings: Mapping[str, Any], compute: Task[Tensors]) -> Task[Tensors]:
+        """The tensors of a stage: read if it was finished with the same key, else computed and kept."""
+        text = json.dumps({"before": self.key, "stage": name, **settings}, sort_keys=True)
+        self.key = hashlib.sha256(text.encode()).hexdigest()
+        folder = self.workspace.folder("stages", name)
+        try:
+            if (folder / "key").read_text(encoding="ascii") == self.key:
+                return read_tensors(folder / "result.safetensors")
+        except (OSError, WorkspaceError):
+            pass  # not finished, or damaged: computed anew
+        (folder / "key").unlink(missing_ok=True)
+        result = yield from compute
+        write_tensors(folder / "result.safetensors", result)
+        write_text(folder / "key", self.key)
+        return result
+
+
+def remove_unfinished(workspace: Workspace) -> None:
+    """Delete what a killed run may have left beside its files."""
+    for leftover in workspace.path.rglob(".*.safetensors.*"):
+        if leftover.is_file():
+            os.unlink(leftover)

@@ -1,0 +1,64 @@
+"""Frames on their way from the renderer to a file: the file is written by a thread of its own, behind a short queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from queue import Full, Queue
+from threading import Thread
+from typing import Any, TypeVar
+
+from vedit.progress import Progress, Task
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+DEPTH = 16  # frames that may wait: enough to smooth out a slow moment, little memory
+
+
+class _Abandoned(Exception):
+    """The frames end early: whoever consumes them must undo what it began."""
+
+
+def pump(items: Iterable[Item], sink: Callable[[Iterator[Item]], Result], stage: str, total: int | None = None) -> Task[Result]:
+    """Hand `items` to `sink`, which runs in a thread, yielding progress; returns the sink's result or raises its error.
+
+    When the task is closed or fails in the middle (Ctrl-C too), the sink's iterator raises, so that it leaves nothing behind.
+    """
+    queue: Queue[Any] = Queue(maxsize=DEPTH)
+    end, abandon = object(), object()
+    outcome: Future[Result] = Future()
+
+    def taken() -> Iterator[Item]:
+        while (item := queue.get()) is not end:
+            if item is abandon:
+                raise _Abandoned
+            yield item
+
+    def run() -> None:
+        try:
+            outcome.set_result(sink(taken()))
+        except BaseException as error:  # handed to the caller, whatever it is
+            outcome.set_exception(error)
+
+    def put(item: Any) -> bool:
+        while not outcome.done():
+            try:
+                queue.put(item, timeout=0.1)
+                return True
+            except Full:
+                continue
+        return False
+
+    thread = Thread(target=run, name=f"vedit-{stage}", daemon=True)
+    thread.start()
+    last: Any = abandon
+    try:
+        for count, item in enumerate(items, 1):
+            if not put(item):
+                break
+            yield Progress(stage, count, total)
+        last = end
+    finally:
+        put(last)
+        thread.join()
+    return outcome.result()
