@@ -69,7 +69,11 @@ class Target:
 
     def distance(self, rendered: Tensor, index: Tensor) -> Tensor:
         """Perceptual distances of rendered frames [B, 3, H, W] to the frames at `index` [B]."""
-        return self.perceptual.distance(self.perceptual.features(rendered), [layer[index] for layer in self.features])
+        return self.perceptual.distance(self.perceptual.features(rendered), self.at(index))
+
+    def at(self, index: Tensor) -> list[Tensor]:
+        """Features of the frames at `index` [B]."""
+        return [layer[index] for layer in self.features]
 
     @property
     def interval(self) -> float:
@@ -122,8 +126,9 @@ def initialise(generator: Generator, target: Target, cfg: InversionConfig, seed:
         chosen = None if codes is None else codes[torch.randint(cfg.motions, (part.shape[0],), generator=rng)]
         frames = _render(generator, part, target.t[key].unsqueeze(1), chosen)
         # One key frame a candidate would favour poses; the mean over all keys favours content.
-        distances = torch.stack([target.distance(frames, other.expand(part.shape[0])) for other in keys])
-        scores[begin : begin + 32] = distances.mean(dim=0).cpu()
+        found = target.perceptual.features(frames)
+        distances = [target.perceptual.distance(found, target.at(other.expand(part.shape[0]))) for other in keys]
+        scores[begin : begin + 32] = torch.stack(distances).mean(dim=0).cpu()
     best = ws[int(scores.argmin())]
     span = float(target.t.max())
     if codes is None:

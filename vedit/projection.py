@@ -115,7 +115,7 @@ def project(
     yield Progress("report", 0, 1)
     scores = measure(network, latents, target)
     workspace.info |= info | about
-    workspace.info["generator"] = {"name": name if models.is_known(name) else str(Path(name).resolve()), "hash": network.hash}
+    workspace.info["generator"] = {"name": name if name in dict(models.local_generators()) else str(Path(name).resolve()), "hash": network.hash}
     workspace.info["settings"] = footage.settings() | {
         "crop": crop, "fidelity": fidelity, "steps": steps, "perceptual": distance.name, "seed": seed, "precision": precision
     }  # fmt: skip
