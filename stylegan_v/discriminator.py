@@ -94,7 +94,7 @@ class Epilogue(nn.Module):
     def forward(self, x: Tensor, path: str) -> Tensor:
         """[N, C, 4, 4] → [N, channels(4)]."""
         x = torch.cat([x, self._spread(x)], dim=1)
-        x = self.conv(x, path=path).float()
+        x = self.conv(x, path=path).to(self.fc.weight.dtype)
         return self.out(self.fc(x.flatten(1)))
 
     def _spread(self, x: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ class Epilogue(nn.Module):
         group = min(self.group_size, n)
         if n % group:
             raise ValueError(f"{n} clips do not divide into groups of {group} for the minibatch standard deviation")
-        y = x.float().reshape(group, n // group, c, h, w)
+        y = x.to(torch.promote_types(x.dtype, torch.float32)).reshape(group, n // group, c, h, w)
         y = (y.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))
         return y.repeat(group).reshape(n, 1, 1, 1).expand(n, 1, h, w).to(x.dtype)
 
