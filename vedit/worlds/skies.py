@@ -220,7 +220,7 @@ def _sunlight(frame: Tensor, scene: _Scene, opacity: Tensor) -> Tensor:
     colour = scene.day * _colour(like, 1.0, 0.97, 0.86) + scene.dusk * _colour(like, 1.0, 0.78, 0.46)
     colour = (colour + scene.night * _colour(like, 0.72, 0.80, 0.98))[:, :, None, None]
     power = scene.sun * (1 - 0.45 * scene.night)
-    glow = 0
+    glow = torch.zeros(())
     for share, spread in ((0.55, 0.13), (0.45, 0.34), (0.42, 0.85)):
         wide = spread * (0.6 + 0.6 * scene.sun)
         peak = share * power.pow(1.4)
@@ -239,7 +239,7 @@ def _aurora(frame: Tensor, look: Values, move: Values, scene: _Scene, opacity: T
     strength = ((1 + look["aurora"]) / 2).pow(1.7) * (0.62 + 0.33 * (1 - scene.day))
     wave, shape = move["aurora_wave"], look["aurora_shape"]
     x, up = scene.x, scene.up[:, :, None]
-    light = 0
+    light = torch.zeros(())
     for lift, tempo, phase, share in ((0.42, 1.9, 0.3, 1.0), (0.80, 1.4, 2.6, 0.75)):
         edge = lift + 0.16 * torch.sin(tempo * x + phase + 1.5 * shape + 0.7 * wave) + 0.06 * torch.sin(4.1 * x - 1.7 * wave + phase)
         rays = 0.72 + 0.28 * torch.sin(9.0 * x + 2.0 * wave + 2.2 * shape + phase + 2.0 * torch.sin(2.3 * x))
