@@ -28,7 +28,7 @@ class Stages:
         """The tensors of a stage: read if it was finished with the same key, else computed and kept."""
         text = json.dumps({"before": self.key, "stage": name, **settings}, sort_keys=True)
         self.key = hashlib.sha256(text.encode()).hexdigest()
-        folder = self.workspace.folder("stages", name)
+        folder = self.workspace.path / "stages" / name
         try:
             if (folder / "key").read_text(encoding="ascii") == self.key:
                 return read_tensors(folder / "result.safetensors")
@@ -36,6 +36,7 @@ class Stages:
             pass  # not finished, or damaged: computed anew
         (folder / "key").unlink(missing_ok=True)
         result = yield from compute
+        folder.mkdir(parents=True, exist_ok=True)  # not before there is something to keep: a wrong setting leaves nothing behind
         write_tensors(folder / "result.safetensors", result)
         write_text(folder / "key", self.key)
         return result

@@ -46,8 +46,7 @@ class Workspace:
 
     @classmethod
     def create(cls, path: Path) -> Workspace:
-        """A new, empty project directory; `save` makes it one that can be opened."""
-        path.mkdir(parents=True, exist_ok=True)
+        """A new project; nothing is written before the first result, and `save` makes it one that can be opened."""
         return cls(path, {"schema": SCHEMA, "edits": []})
 
     @classmethod
@@ -90,6 +89,7 @@ class Workspace:
 
     def save(self) -> None:
         """Write project.json."""
+        self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.path / "project.json", json.dumps(self.info, indent=1))
 
     def folder(self, *parts: str) -> Path:
