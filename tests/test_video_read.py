@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import warnings
 from fractions import Fraction
 from pathlib import Path
@@ -423,9 +425,120 @@ def test_the_real_clips(test_data: Path) -> None:
         assert found[0].image.shape == (height, width, 3)
 
 
-def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
-    """Frames come one by one: the first is there before the file is read to its end."""
+@pytest.mark.parametrize(
+    ("suffix", "codec", "pixel_format"), [("webm", "libvpx-vp9", "yuva420p"), ("mov", "prores_ks", "yuva444p10le")]
+)
+def test_transparent_video_lies_over_white(tmp_path: Path, suffix: str, codec: str, pixel_format: str) -> None:
+    output = av.open(str(tmp_path / f"a.{suffix}"), "w")
+    stream = output.add_stream(codec, rate=25)
+    stream.width, stream.height, stream.pix_fmt = 96, 64, pixel_format
+    for i in range(4):
+        alpha = np.full((64, 96), 255 * (i % 2), np.uint8)
+        frame = av.VideoFrame.from_ndarray(np.dstack([picture(i), alpha]), format="rgba").reformat(format=pixel_format)
+        frame.pts, frame.time_base = i, Fraction(1, 25)
+        output.mux(stream.encode(frame))
+    output.mux(stream.encode(None))
+    output.close()
+    found = frames(tmp_path / f"a.{suffix}")
+    assert [frame.time for frame in found] == pytest.approx([0, 0.04, 0.08, 0.12], abs=MS)
+    assert (found[0].image == 255).all()
+    assert number(found[3].image) == 3
+
+
+def test_high_dynamic_range_is_read_and_told(tmp_path: Path) -> None:
+    output = av.open(str(tmp_path / "a.mp4"), "w")
+    stream = output.add_stream("libx265", rate=25, options={"x265-params": "log-level=error"})
+    stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p10le"
+    context = stream.codec_context
+    context.color_trc, context.color_primaries, context.colorspace, context.color_range = 16, 9, 9, 1
+    for i in range(3):
+        frame = av.VideoFrame.from_ndarray(picture(i), format="rgb24").reformat(format="yuv420p10le", dst_colorspace=9)
+        frame.pts, frame.time_base = i, Fraction(1, 25)
+        output.mux(stream.encode(frame))
+    output.mux(stream.encode(None))
+    output.close()
+    with pytest.warns(VideoWarning, match="PQ"):
+        found = list(read(tmp_path / "a.mp4"))
+    assert numbers(found) == [0, 1, 2]
+    assert corners(found[0].image) == [RED, GREEN, BLUE, YELLOW]
+
+
+def test_a_clock_set_back_and_a_change_of_size_are_told(tmp_path: Path) -> None:
+    first, second = make_clip(tmp_path / "a.ts", 20), make_clip(tmp_path / "b.ts", 20, size=(192, 128))
+    (tmp_path / "ab.ts").write_bytes(first.read_bytes() + second.read_bytes())
+    with pytest.warns(VideoWarning) as told:
+        found = list(read(tmp_path / "ab.ts"))
+    messages = " ".join(str(warning.message) for warning in told)
+    assert "size changes" in messages
+    assert "set back" in messages
+    assert numbers(found) == [*range(20), *range(2, 20)]
+    assert {frame.image.shape for frame in found} == {(64, 96, 3)}
+    assert all(a.time < b.time for a, b in zip(found, found[1:]))
+
+
+@pytest.mark.parametrize("name", ["we ird:näme %03d.mp4", "http:x.mp4", "concat:a.mp4", "-i.mp4"])
+def test_a_name_is_never_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (tmp_path / name).write_bytes(make_clip(tmp_path / "a.mp4", 3).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert numbers(frames(Path(name))) == [0, 1, 2]
+
+
+def test_an_mp4_without_edit_lists_and_in_fragments(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", 50, muxer={"movflags": "frag_keyframe+empty_moov"})
+    found = frames(path)
+    assert numbers(found) == list(range(50))
+    assert [frame.time for frame in found] == pytest.approx([i / 25 for i in range(50)], abs=MS)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts", "gif", "png"])
+def test_random_damage_ends_in_frames_or_one_error(tmp_path: Path, suffix: str) -> None:
+    if suffix == "png":
+        Image.fromarray(picture(1)).save(tmp_path / "a.png")
+    else:
+        gif = suffix == "gif"
+        make_clip(
+            tmp_path / f"a.{suffix}",
+            20,
+            codec="gif" if gif else "libx264",
+            pixel_format="rgb8" if gif else "yuv420p",
+            options={} if gif else None,
+        )
+    data = (tmp_path / f"a.{suffix}").read_bytes()
+    rng = np.random.default_rng(5)
+    for i in range(25):
+        damaged = bytearray(data if i % 2 else data[: rng.integers(1, len(data))])
+        for place in rng.integers(0, len(damaged), 10 * (i % 3)):
+            damaged[place] = rng.integers(256)
+        (tmp_path / f"b.{suffix}").write_bytes(bytes(damaged))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                assert list(read(tmp_path / f"b.{suffix}"))
+            except VideoError as error:
+                assert "\n" not in str(error)
+
+
+def test_frames_come_one_by_one(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "a.mp4", 250)
     stream = read(path)
     assert number(next(stream).image) == 0
     stream.close()  # type: ignore[attr-defined]
+
+
+def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
+    """Reading and writing 2,000 frames takes no more memory than 200, in processes of their own."""
+    script = """
+import resource, sys
+from vedit.video import read, write
+count = write(sys.argv[2], (frame.image for frame in read(sys.argv[1])), fps=25, codec="ffv1").frames
+print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    peaks = []
+    for count in (200, 2000):
+        source = make_clip(tmp_path / f"{count}.mp4", count, size=(320, 240), options={"preset": "ultrafast"})
+        command = [sys.executable, "-c", script, str(source), str(tmp_path / "out.mkv")]
+        result = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+        frames_, peak = map(int, result.stdout.split())
+        assert frames_ == count
+        peaks.append(peak)
+    assert peaks[1] < 1.1 * peaks[0]

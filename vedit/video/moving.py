@@ -14,6 +14,7 @@ import numpy as np
 from av.container import InputContainer
 from av.filter import Graph
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -28,6 +29,7 @@ _SCAN_BYTES = (
     256 << 20
 )  # a file up to this size is walked packet by packet for its exact facts; a larger one is taken at its word
 _SLACK = 1e-4  # seconds by which a frame may miss a moment it was asked for, since people write moments in decimals
+_JUMP = 3  # so many frames in a row behind the clock are no stray ones: the file's own clock was set back
 _UNDECODABLE = "holds a video stream but no frame of it can be decoded"
 _NOTHING: Pixels = np.zeros((0, 0, 3), np.uint8)  # of a frame before the moment asked for
 
@@ -37,7 +39,8 @@ class _Clock:
 
     def __init__(self, zero: Fraction, interval: Fraction, base: Fraction, raw: bool) -> None:
         self.zero, self.interval, self.base, self.raw = zero, interval, base, raw
-        self.guessed = self.late = 0
+        self.guessed = self.late = self.jumps = 0
+        self._late_in_a_row = 0
         self.end = 0.0
         self.told = 0.0  # duration of the newest frame as the file tells it, 0 where it does not
         self._last: Fraction | None = None
@@ -52,11 +55,25 @@ class _Clock:
             time = frame.pts * base - self.zero
             if self._last is not None and time <= self._last:
                 self.late += 1
-                return None
+                self._late_in_a_row += 1
+                if self._late_in_a_row < _JUMP:
+                    return None
+                following = self._last + self.interval  # the clock was set back: go on from here by the new one
+                self.zero, time, self.jumps = self.zero + time - following, following, self.jumps + 1
+                self.late -= 1
+            self._late_in_a_row = 0
         self._last = time
         told = frame.duration * base if frame.duration else Fraction(0)
         self.told, self.end = float(told), float(time + (told or self.interval))
         return float(time)
+
+
+def _decoder(stream: VideoStream) -> VideoCodecContext:
+    """The stream's decoder; for VP8 and VP9 with transparency that of libvpx, since FFmpeg's own ones leave it out."""
+    name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
+    if name is None or stream.metadata.get("alpha_mode") != "1" or name not in av.codecs_available:
+        return stream.codec_context
+    return cast("VideoCodecContext", av.CodecContext.create(name, "r"))
 
 
 class _Deinterlacer:
@@ -210,6 +227,8 @@ class MovingPicture:
                 yield Frame(*waiting, self._last_duration(end_of_track, waiting[0], times.told))
             if times.guessed:
                 self._warn(f"{times.guessed} frames had no time of their own; they follow the frame before")
+            if times.jumps:
+                self._warn(f"the clock is set back {times.jumps} times; what follows is shown without a gap")
             if times.late:
                 self._warn(f"{times.late} frames came after their time and were left out")
             self._report(container, stream, tally, times.end, whole=seek is None)
@@ -217,10 +236,11 @@ class MovingPicture:
     def _decoded(self, container: InputContainer, stream: VideoStream, tally: _Tally) -> Iterator[VideoFrame]:
         """Decode packet by packet; a damaged packet is counted and passed over."""
         stream.thread_type = "AUTO"
+        decoder = _decoder(stream)
         deinterlace: _Deinterlacer | None = None
         for packet in self._packets(container, stream, tally):
             try:
-                decoded = stream.decode(packet)
+                decoded = decoder.decode(packet)
             except av.error.FFmpegError as error:
                 tally.errors += 1
                 tally.broken = tally.broken or reason(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -23,6 +24,8 @@ DURATION_KEY = "vedit:duration"
 """The PNG comments in which a written frame keeps its time and how long it stands, in seconds."""
 
 _SIGNATURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6", b"P4", b"P2", b"P3")
+# What Pillow raises, by format and kind of damage; SyntaxError is its word for a broken PNG.
+_BROKEN = (OSError, SyntaxError, EOFError, ValueError, IndexError, KeyError, OverflowError, struct.error)
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif", ".apng"}
 _MOVING = {".mjpeg", ".mjpg"}  # a stream of JPEG pictures begins like one
 
@@ -66,9 +69,9 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         ) from None
     except Image.DecompressionBombError:
         raise VideoError(f"{path} claims more pixels than are read ({MAX_PIXELS}); give a smaller image") from None
-    except (OSError, SyntaxError, EOFError) as error:  # Pillow raises SyntaxError for a broken PNG
-        if isinstance(error, VideoError):
-            raise
+    except VideoError:
+        raise
+    except _BROKEN as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise VideoError(f"{path} cannot be read as an image ({reason}); give a whole one") from None
 
