@@ -173,13 +173,26 @@ def render(
     if paste_back and (compare or sweep or motion_seed is not None or motion_from is not None or extend):
         raise RenderError("--paste-back puts the edits into the source's own frames: it goes with no comparison, other motion or extension")
     pictures = _pictures(workspace, whole, plan, compare, sweep, paste_back)
-    target = Path(out) if out is not None else _default_path(workspace, whole, codec, factor, fps, compare, sweep, paste_back)
+    marks = {
+        f"x{factor}": bool(factor and factor > 1), f"{float(fps or 0):g}fps": fps is not None, f"speed{speed:g}": speed != 1,
+        "part": start is not None or end is not None, f"plus{extend:g}s": extend > 0, f"motion{motion_seed}": motion_seed is not None,
+        "motion-of-" + (motion_from.path.stem if motion_from else ""): motion_from is not None,
+        "sweep": bool(sweep), "compare": compare and not sweep, "pasted": paste_back,
+    }  # fmt: skip
+    target = Path(out) if out is not None else _default_path(workspace, whole, codec, [mark for mark, on in marks.items() if on])
     sound = _sound(info, plan, speed, extend) if audio and codec not in ("gif", "png") else {}
     metadata = EDITED if whole.edits else {"comment": "rendered from a video generator's latent space (vedit)"}
 
     def write(images: Iterator[Pixels]) -> video.Written:
         return video.write(
-            target, images, times=plan.shown, last_duration=plan.last_duration, codec=codec, crf=14 if crf is None and codec == "h264" else crf, metadata=metadata, **sound
+            target,
+            images,
+            times=plan.shown,
+            last_duration=plan.last_duration,
+            codec=codec,
+            crf=14 if crf is None and codec == "h264" else crf,
+            metadata=metadata,
+            **sound,
         )
 
     written = yield from pump(pictures, write, "render", len(plan.moments))
@@ -252,16 +265,11 @@ def _sound(info: dict[str, Any], plan: Schedule, speed: float, extend: float) ->
     }  # fmt: skip
 
 
-def _default_path(
-    workspace: Workspace, whole: Scene, codec: str, factor: int | None, fps: Any, compare: bool, sweep: Sequence[float] | None, paste_back: bool
-) -> Path:
-    """A speaking name in the project's renders folder."""
-    parts = [edit.name for edit, _ in whole.edits] or ["reconstruction"]
-    parts += [f"x{factor}"] if factor and factor > 1 else []
-    parts += [f"{float(fps):g}fps"] if fps is not None else []
-    parts += [word for word, on in (("sweep", sweep), ("compare", compare and not sweep), ("pasted", paste_back)) if on]
+def _default_path(workspace: Workspace, whole: Scene, codec: str, marks: Sequence[str]) -> Path:
+    """A speaking name in the project's renders folder: the edits, and what else sets this render apart."""
+    name = "-".join([*([edit.name for edit, _ in whole.edits] or ["reconstruction"]), *marks])
     suffix = {"ffv1": ".mkv", "vp9": ".webm", "prores": ".mov", "gif": ".gif", "png": ""}.get(codec, ".mp4")
-    return workspace.folder("renders") / ("-".join(parts)[:100] + suffix)
+    return workspace.folder("renders") / (name[:100] + suffix)
 
 
 def length(workspace: Workspace) -> float:
