@@ -30,6 +30,7 @@ def run(name: str, module: ModuleType, setting: Setting) -> Iterator[Row]:
     """The group's rows with name and time; a check that breaks is a failed row, with its traceback beside the pictures."""
     begin = time.monotonic()
     setting.out.mkdir(parents=True, exist_ok=True)
+    (setting.out / "traceback.txt").unlink(missing_ok=True)
     try:
         for row in module.run(setting):
             now = time.monotonic()

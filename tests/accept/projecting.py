@@ -35,13 +35,15 @@ def project_frames(
     *,
     fps: float = 25,
     factor: int | None = None,
-    fidelity: str = "balanced",
+    steps: int | None = None,
 ) -> Projected:
     """Project frames [T, 3, S, S] at the generator's size without cropping, and render them (`factor` times as many) without loss."""
     shutil.rmtree(folder, ignore_errors=True)
     source = write_clip(folder / "source.mkv", frames, fps)
     begin = time.process_time()
-    workspace = finish(project(source, generator, out=folder / "clip.vedit", crop="center", fidelity=fidelity, seed=0))
+    workspace = finish(
+        project(source, generator, out=folder / "clip.vedit", crop="center", fidelity="balanced", steps=steps, seed=0)
+    )
     seconds = time.process_time() - begin
     out = finish(render(workspace, factor=factor, codec="ffv1", out=folder / "render.mkv"))
     rendered, times = read_clip(out)

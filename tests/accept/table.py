@@ -22,8 +22,13 @@ class Setting:
     beside: tuple[Path, ...] = ()  # further generator files to measure next to the built-in ones
     quick: bool = False  # fewer samples: to try the machinery, not to state figures
 
-    def count(self, full: int, quick: int = 2) -> int:
+    def count(self, full: int, quick: int = 1) -> int:
         return quick if self.quick else full
+
+    @property
+    def steps(self) -> int | None:
+        """Steps of a projection's stages: vedit's own choice, or a few."""
+        return 20 if self.quick else None
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def run(setting: Setting) -> Iterator[Row]:
         folder = setting.out / source.stem
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        yield from one_clip(source, prompt, folder, ["--duration", "1"] if setting.quick else [])
+        yield from one_clip(source, prompt, folder, ["--duration", "0.4", "--steps", "10"] if setting.quick else [])
 
 
 def one_clip(source: Path, prompt: str, folder: Path, only: list[str]) -> Iterator[Row]:

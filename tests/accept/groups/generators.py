@@ -30,7 +30,7 @@ def run(setting: Setting) -> Iterator[Row]:
             generator, place = models.load_generator(where), world(name)
             real, fake = held_out(generator, place, setting.count(32))
             yield paired_figures(label, real, fake)
-            yield distribution(label, generator, place, setting.count(4096, 256))
+            yield distribution(label, generator, place, setting.count(4096, 128))
             grids(setting.out, label, generator, place, real, fake)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from torch import Tensor
 
@@ -19,41 +18,53 @@ DISTANCES = ("lpips-alex", "lpips-squeeze")
 
 def run(setting: Setting) -> Iterator[Row]:
     generator = models.load_generator("portraits-1")
-    sampled = [footage.sampled_clip(generator, seed, FRAMES) for seed in range(setting.count(8))]
-    reports, seconds = project_all(setting.out / "sampled", sampled, "portraits-1")
+    sampled = [footage.sampled_clip(generator, seed, setting.count(FRAMES, 12)) for seed in range(setting.count(8))]
+    reports, seconds = project_all(setting, "sampled", sampled, "portraits-1")
     yield at_least(
-        "8 clips sampled from portraits-1: PSNR",
+        f"{len(reports)} clips sampled from portraits-1: PSNR",
         [r.psnr for r in reports],
         32,
         " dB",
         reports=dicts(reports),
         cpu_seconds=seconds,
     )
-    yield lpips_row("8 clips sampled from portraits-1", reports, 0.003)
-    yield at_least("8 clips sampled from portraits-1: motion correlation", [r.motion_correlation for r in reports], 0.9)
-    yield stated("8 clips sampled from portraits-1", summary(reports))
-    yield stated("CPU-seconds a clip of 48 frames", f"{sum(seconds) / len(seconds):.0f}")
-    drawn = [footage.world_clip("portraits", seed, FRAMES) for seed in range(setting.count(8))]
-    reports, seconds = project_all(setting.out / "portraits", drawn, "portraits-1")
+    yield lpips_row(f"{len(reports)} clips sampled from portraits-1", reports, 0.003)
     yield at_least(
-        "8 held-out clips of the world portraits: PSNR",
+        f"{len(reports)} clips sampled from portraits-1: motion correlation",
+        [r.motion_correlation for r in reports],
+        0.9,
+    )
+    yield stated(f"{len(reports)} clips sampled from portraits-1", summary(reports))
+    yield stated("CPU-seconds a clip of 48 frames", f"{sum(seconds) / len(seconds):.0f}")
+    drawn = [footage.world_clip("portraits", seed, setting.count(FRAMES, 12)) for seed in range(setting.count(8))]
+    reports, seconds = project_all(setting, "portraits", drawn, "portraits-1")
+    yield at_least(
+        f"{len(reports)} held-out clips of the world portraits: PSNR",
         [r.psnr for r in reports],
         26,
         " dB",
         reports=dicts(reports),
         cpu_seconds=seconds,
     )
-    yield stated("8 held-out clips of the world portraits", summary(reports))
-    drawn = [footage.world_clip("skies", seed, FRAMES) for seed in range(setting.count(4))]
-    reports, seconds = project_all(setting.out / "skies", drawn, "skies-1")
-    yield stated("4 held-out clips of the world skies", summary(reports), reports=dicts(reports), cpu_seconds=seconds)
+    yield stated(f"{len(reports)} held-out clips of the world portraits", summary(reports))
+    drawn = [footage.world_clip("skies", seed, setting.count(FRAMES, 12)) for seed in range(setting.count(4))]
+    reports, seconds = project_all(setting, "skies", drawn, "skies-1")
+    yield stated(
+        f"{len(reports)} held-out clips of the world skies",
+        summary(reports),
+        reports=dicts(reports),
+        cpu_seconds=seconds,
+    )
 
 
-def project_all(folder: Path, clips: list[Tensor], generator: str) -> tuple[list[scores.Report], list[float]]:
+def project_all(
+    setting: Setting, part: str, clips: list[Tensor], generator: str
+) -> tuple[list[scores.Report], list[float]]:
     """A report and the CPU-seconds of every clip; sources and renders in alternating rows of `strip.png`."""
+    folder = setting.out / part
     distances, reports, seconds, rows = footage.distances(*DISTANCES), [], [], []
     for number, clip in enumerate(clips):
-        found = project_frames(folder / str(number), clip, generator)
+        found = project_frames(folder / str(number), clip, generator, steps=setting.steps)
         reports.append(scores.report(clip, found.render, distances))
         seconds.append(found.seconds)
         rows += [clip, found.render]

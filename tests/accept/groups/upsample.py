@@ -28,9 +28,9 @@ def run(setting: Setting) -> Iterator[Row]:
     rows: list[Tensor] = []
     for seed in range(setting.count(8)):
         name = "portraits" if seed % 4 else "skies"  # six portraits, two skies
-        clip = footage.world_clip(name, 100 + seed, FRAMES)
+        clip = footage.world_clip(name, 100 + seed, setting.count(FRAMES, 12))
         kept, fps = half_rate(clip)
-        found = project_frames(setting.out / f"clip-{seed}", kept, f"{name}-1", fps=fps, factor=2)
+        found = project_frames(setting.out / f"clip-{seed}", kept, f"{name}-1", fps=fps, factor=2, steps=setting.steps)
         if seed == 0:
             yield equality(setting, found.folder)
         missing, average = clip[1:-1:2], (clip[0:-2:2] + clip[2::2]) / 2
