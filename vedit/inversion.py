@@ -262,7 +262,7 @@ def frame_loss(generator: Generator, target: Target, video: LatentVideo, index: 
 def schedule(progress: float, ramp_up: float = 0.05, ramp_down: float = 0.25) -> float:
     """Learning-rate factor at a progress in [0, 1): linear ramp up, then 1, then half a cosine down to 0.
 
-    >>> schedule(0.025), schedule(0.5), round(schedule(0.875), 3)
+    >>> round(schedule(0.025), 2), schedule(0.5), round(schedule(0.875), 3)
     (0.5, 1.0, 0.5)
     """
     down = min(1.0, (1 - progress) / ramp_down)
