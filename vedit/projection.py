@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -139,6 +140,10 @@ def _place(source: Path, out: Path | str | None, overwrite: bool) -> Workspace:
             return workspace
     if path.exists() and not path.is_dir():
         raise ProjectionError(f"{path} is a file; choose another place with -o")
+    if path.exists() and any(path.iterdir()):
+        if not Workspace.is_project(path):
+            raise ProjectionError(f"{path} is a folder with other files; --overwrite replaces projects only, choose another place with -o")
+        shutil.rmtree(path)
     return Workspace.create(path)
 
 

@@ -88,6 +88,9 @@ def scene(workspace: Workspace, edits: Sequence[Choice] | None = None, device: s
 def chosen_edits(workspace: Workspace, edits: Sequence[Choice] | None) -> tuple[tuple[Edit, float], ...]:
     """All edits of a project (None), or the named ones in that order; a number replaces an edit's own strength."""
     stored = {edit.name: edit for edit in load_edits(workspace)}
+    for edit in stored.values():
+        if edit.generator != workspace.info["generator"]["hash"]:
+            raise RenderError(f"the edit {edit.name!r} was made for another generator; remove it (vedit edits rm {edit.name}) and make it again")
     if edits is None:
         return tuple((edit, 1.0) for edit in stored.values())
     chosen = []
