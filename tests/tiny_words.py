@@ -21,7 +21,8 @@ KNOWN = {"old", "young", "person", "beard", "clean-shaven", "bright", "sun", "sk
 
 def recipe(**changes: Any) -> ClipRecipe:
     """A training that takes a second."""
-    small = {"steps": 2, "batch": 4, "pool": 16, "fresh": 4, "warmup": 1, "save_every": 1, "model": MODEL}
+    small = {"text_steps": 1, "image_steps": 1, "text_batch": 4, "image_batch": 4, "pool": 16, "fresh": 4, "warmup": 1}
+    small |= {"save_every": 1, "model": MODEL}
     return ClipRecipe(**{**small, **changes})
 
 

@@ -1,11 +1,14 @@
-"""Training of the small built-in text–image model on (image, caption) pairs of the worlds, in open_clip's own format.
+"""Training of the small built-in text–image model on (attributes, caption, image) of the worlds, in open_clip's own format.
 
     python -m vedit.clip_training recipes/clip-1.toml --out DIRECTORY
 
-The loss is CLIP's (Radford et al. 2021, symmetric cross-entropy over a batch). Its optimum is the pointwise mutual
-information of image and caption, whatever captions the images share, so that a difference of two texts scores what they
-differ in and nothing else. A linear head reads all attributes from the image vector beside it, for the sake of what is
-few pixels wide and seldom named; it is left out of the exported model.
+Two stages, since a world knows the attributes of its images. First the text tower and a small network that sees the
+*attributes* in place of an image learn from each other with CLIP's loss (Radford et al. 2021, symmetric cross-entropy over a
+batch). Its optimum is the pointwise mutual information, whatever captions the images of a batch share, so that a difference
+of two texts scores what they differ in and nothing else. Then the image tower learns to give, from pixels, the vector that
+the attributes gave. That is a dense and clean target: a hundred thousand frames do where contrast alone would want millions.
+A linear head reads all attributes from the image vector beside it, for the sake of what is few pixels wide and seldom named;
+head and attribute network are left out of the exported model.
 """
 
 from __future__ import annotations
@@ -26,13 +29,16 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from stylegan_v import load_generator
 from vedit.clip_examples import ExamplePool, captions
+from vedit.clip_scores import Probe
 from vedit.compat import import_torchvision
 from vedit.errors import VeditError
 from vedit.guidance import CONFIG_FILE, VOCABULARY_FILE, WEIGHTS_FILE, words
 from vedit.progress import Progress, Task
 from vedit.views import vary
 from vedit.worlds import world as find_world
+from vedit.worlds.base import World
 
 STATE_FILE = "training_state.safetensors"
 
@@ -41,40 +47,36 @@ class ClipRecipeError(VeditError, ValueError):
     """A recipe with an unknown key or a bad value."""
 
 
-class Probe(BaseModel):
-    """A prompt pair whose score must follow known attribute columns: `columns` holds the direction in attribute space."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    world: str
-    prompt: str
-    neutral: str
-    columns: dict[str, float]
-
-
 class ClipRecipe(BaseModel):
-    """All that a training needs. `batch`, `pool` and `fresh` count frames per world; `model` is open_clip's model_cfg.
+    """All that a training needs. Batches, `pool` and `fresh` count frames per world; `model` is open_clip's model_cfg.
 
-    The first `attribute_steps` train the image tower on attributes alone, which costs less and says more a frame.
+    `text_steps` of the first stage are followed by `image_steps` of the second.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     seed: int = 0
-    steps: int = Field(gt=0)
-    batch: int = Field(256, gt=1)
-    pool: int = Field(32768, gt=1)
+    text_steps: int = Field(gt=0)
+    text_batch: int = Field(512, gt=1)
+    text_learning_rate: float = Field(2e-3, gt=0)
+    image_steps: int = Field(gt=0)
+    image_batch: int = Field(128, gt=1)
+    image_learning_rate: float = Field(3e-3, gt=0)
+    attribute_weight: float = Field(0.3, ge=0)
+    pool: int = Field(16384, gt=1)
     fresh: int = Field(64, gt=0)
-    learning_rate: float = Field(2e-3, gt=0)
-    warmup: int = Field(100, ge=0)
+    warmup: int = Field(50, ge=0)
     weight_decay: float = Field(0.02, ge=0)
-    ema: float = Field(0.998, ge=0, lt=1)
-    attribute_weight: float = Field(1.0, ge=0)
-    attribute_steps: int = Field(0, ge=0)
     worlds: tuple[str, ...] = ("portraits", "skies")
     generators: dict[str, str] = {}
     generator_share: float = Field(0.4, ge=0, le=1)
-    save_every: int = Field(200, gt=0)
+    save_every: int = Field(100, gt=0)
     model: dict[str, Any]
     probes: tuple[Probe, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        """Steps of both stages."""
+        return self.text_steps + self.image_steps
 
     @classmethod
     def read(cls, path: str | Path, **changes: Any) -> ClipRecipe:
@@ -85,155 +87,181 @@ class ClipRecipe(BaseModel):
             raise ClipRecipeError(f"{path}: {'; '.join(str(error).splitlines())}") from error
 
 
+class AttributeTower(nn.Module):
+    """What stands for the image tower in the first stage: unit vectors [B, E] of attributes over all worlds [B, A] and world [B, W]."""
+
+    def __init__(self, columns: int, worlds: int, embed_dim: int, width: int = 256) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(columns + worlds, width),
+            nn.GELU(),
+            nn.Linear(width, width),
+            nn.GELU(),
+            nn.Linear(width, embed_dim),
+        )
+
+    def forward(self, attributes: Tensor, worlds: Tensor) -> Tensor:
+        """Unit vectors [B, E]."""
+        return F.normalize(self.layers(torch.cat([attributes, worlds], dim=1)), dim=1)
+
+
 class ClipTraining:
-    """A training in progress: model, running average, optimiser and example pools; every step is a function of seed and step."""
+    """A training in progress: towers, optimisers and example pools; every step is a function of seed and step."""
 
     def __init__(self, recipe: ClipRecipe) -> None:
         import_torchvision()
         from open_clip.model import CustomTextCLIP
         from open_clip.tokenizer import SimpleTokenizer
 
-        from stylegan_v import load_generator
-
         self.recipe, self.step = recipe, 0
         self.worlds = [find_world(name) for name in recipe.worlds]
         config = {key: value for key, value in recipe.model.items() if key != "custom_text"}
+        columns = sum(len(each.columns) for each in self.worlds)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             self.model: Any = CustomTextCLIP(**config)
-            self.head = nn.Linear(config["embed_dim"], sum(len(w.columns) for w in self.worlds))
+            self.head = nn.Linear(config["embed_dim"], columns)
+            self.tower = AttributeTower(columns, len(self.worlds), config["embed_dim"])
         self.mask: Tensor = self.model.text.attn_mask
         self.model.visual.to(memory_format=torch.channels_last)
-        self.average = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         self.tokens = SimpleTokenizer(context_length=config["text_cfg"]["context_length"])
-        self.optimiser = _optimiser(self.model, self.head, recipe)
+        self.text_optimiser = _optimiser([self.model.text, self.tower], [self.model.logit_scale], recipe.weight_decay)
+        self.image_optimiser = _optimiser([self.model.visual, self.head], [], recipe.weight_decay)
         self.seen_words: set[str] = set()
         self.seen_tokens = torch.zeros(config["text_cfg"]["vocab_size"], dtype=torch.bool)
         size = config["vision_cfg"]["image_size"]
-        self.pools = [
-            ExamplePool(
-                w, size, recipe.pool, recipe.fresh, recipe.seed + 1 + i,
-                load_generator(recipe.generators[w.name]) if w.name in recipe.generators else None, recipe.generator_share,
-            )
-            for i, w in enumerate(self.worlds)
-        ]  # fmt: skip
+        self.pools = [self._pool(i, each, size) for i, each in enumerate(self.worlds)]
+
+    def _pool(self, index: int, place: World, size: int) -> ExamplePool:
+        recipe = self.recipe
+        path = recipe.generators.get(place.name)
+        generator = load_generator(path) if path else None
+        return ExamplePool(
+            place, size, recipe.pool, recipe.fresh, recipe.seed + 1 + index, generator, recipe.generator_share
+        )
 
     def run(self, out: Path | None = None) -> Task[dict[str, float]]:
         """Train to the recipe's last step, saving under `out`; returns the last losses."""
-        yield Progress("pool", 0, None, "drawing examples")
-        for pool in self.pools:
-            pool.fill(self.step)
         losses: dict[str, float] = {}
+        filled = False
         while self.step < self.recipe.steps:
-            losses = self.train_step()
-            note = " ".join(f"{key} {value:.3f}" for key, value in losses.items())
-            yield Progress("train", self.step, self.recipe.steps, note)
+            if self.step < self.recipe.text_steps:
+                stage, losses = "text", self.text_step()
+            else:
+                if not filled:
+                    yield Progress("pool", 0, None, "drawing examples")
+                    for pool in self.pools:
+                        pool.fill(self.step)
+                    filled = True
+                stage, losses = "images", self.image_step()
+            yield Progress(stage, self.step, self.recipe.steps, " ".join(f"{k} {v:.3f}" for k, v in losses.items()))
             if out is not None and (self.step % self.recipe.save_every == 0 or self.step == self.recipe.steps):
                 self.save(out)
         return losses
 
-    def train_step(self) -> dict[str, float]:
-        """One step of Adam on one batch of every world."""
+    def text_step(self) -> dict[str, float]:
+        """One step of CLIP's loss between captions and attributes drawn at random; no image is drawn."""
         recipe = self.recipe
         rng = torch.Generator().manual_seed(recipe.seed * 7_368_787 + self.step)
-        images, rows = self._batch(rng)
-        factor = _schedule(self.step, recipe.warmup, recipe.steps)
-        for group in self.optimiser.param_groups:
-            group["lr"] = recipe.learning_rate * factor
-        self.model.train()
-        with torch.autocast("cpu", torch.bfloat16):
-            image_vectors = self.model.encode_image(images.contiguous(memory_format=torch.channels_last))
-        image_vectors = F.normalize(image_vectors.float(), dim=-1)
-        contrast = image_vectors.new_zeros(())
-        if self.step >= recipe.attribute_steps:
-            contrast = self._contrast(image_vectors, self._tokens(rows, rng))
-        read = self.head(image_vectors * math.sqrt(image_vectors.shape[1]))
-        targets, known = torch.block_diag(*rows), torch.block_diag(*[torch.ones_like(row) for row in rows])
-        attribute = ((read - targets).square() * known).sum() / known.sum()
-        self.optimiser.zero_grad()
-        (contrast + recipe.attribute_weight * attribute).backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimiser.step()
-        with torch.no_grad():
-            self.model.logit_scale.clamp_(max=math.log(100))
-        self.step += 1
-        self._update_average()
-        return {"contrast": contrast.item(), "attributes": attribute.item()}
-
-    def _contrast(self, image_vectors: Tensor, tokens: Tensor) -> Tensor:
-        """CLIP's loss of unit image vectors [B, E] and the tokens [B, S] of their captions."""
-        # open_clip's mask has the full length; causal, it may be cut with the tokens
-        self.model.text.attn_mask = self.mask[: tokens.shape[1], : tokens.shape[1]]
-        text_vectors = F.normalize(self.model.encode_text(tokens), dim=-1)
-        logits = self.model.logit_scale.exp() * image_vectors @ text_vectors.T
-        labels = torch.arange(len(logits))
-        return (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
-
-    def _batch(self, rng: torch.Generator) -> tuple[Tensor, list[Tensor]]:
-        """Varied images of every world in turn, [B, 3, S, S] in [-1, 1], and for each world the attributes of its images."""
-        images, rows = [], []
-        for pool in self.pools:
-            pool.renew(self.step)
-            frames, attributes = pool.sample(self.recipe.batch, rng)
-            images.append(vary(frames, rng))
-            rows.append(attributes)
-        return torch.cat(images), rows
-
-    def _tokens(self, rows: list[Tensor], rng: torch.Generator) -> Tensor:
-        """Tokens [B, S] of a caption for every image, cut to the longest caption."""
-        texts = [text for pool, row in zip(self.pools, rows, strict=True) for text in captions(pool.world, row, rng)]
+        rows = [place.random_attributes(recipe.text_batch, rng) for place in self.worlds]
+        texts = [text for place, row in zip(self.worlds, rows, strict=True) for text in captions(place, row, rng)]
         tokens: Tensor = self.tokens(texts)
         self.seen_tokens[tokens.unique()] = True
         self.seen_words.update(word for text in texts for word in words(text))
-        return tokens[:, : int((tokens != 0).sum(1).max())]
+        tokens = tokens[:, : int((tokens != 0).sum(1).max())]
+        # open_clip's mask has the full length; causal, it may be cut with the tokens
+        self.model.text.attn_mask = self.mask[: tokens.shape[1], : tokens.shape[1]]
+        vectors = F.normalize(self.model.encode_text(tokens), dim=-1)
+        logits = self.model.logit_scale.exp() * self.tower(*_side_by_side(rows)) @ vectors.T
+        labels = torch.arange(len(logits))
+        loss = (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
+        factor = _schedule(self.step, recipe.warmup, recipe.text_steps)
+        self._advance(self.text_optimiser, loss, recipe.text_learning_rate * factor)
+        with torch.no_grad():
+            self.model.logit_scale.clamp_(max=math.log(100))
+        return {"contrast": loss.item()}
 
-    def _update_average(self) -> None:
-        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
-        for name, value in self.model.state_dict().items():
-            if value.is_floating_point():
-                self.average[name].lerp_(value.detach(), 1 - decay)
-            else:
-                self.average[name].copy_(value)
+    def image_step(self) -> dict[str, float]:
+        """One step towards the vectors that the attributes of the images have, on a batch of every world."""
+        recipe = self.recipe
+        rng = torch.Generator().manual_seed(recipe.seed * 7_368_787 + self.step)
+        images, rows = [], []
+        for pool in self.pools:
+            pool.renew(self.step)
+            frames, row = pool.sample(recipe.image_batch, rng)
+            images.append(vary(frames, rng))
+            rows.append(row)
+        self.model.train()
+        with torch.autocast("cpu", torch.bfloat16):
+            seen = self.model.encode_image(torch.cat(images).contiguous(memory_format=torch.channels_last))
+        vectors = F.normalize(seen.float(), dim=-1)
+        with torch.no_grad():
+            targets = self.tower(*_side_by_side(rows))
+        off = (vectors - targets).square().sum(dim=1).mean()
+        read = self.head(vectors * math.sqrt(vectors.shape[1]))
+        known = torch.block_diag(*[torch.ones_like(row) for row in rows])
+        attribute = ((read - torch.block_diag(*rows)).square() * known).sum() / known.sum()
+        factor = _schedule(self.step - recipe.text_steps, recipe.warmup, recipe.image_steps)
+        self._advance(
+            self.image_optimiser, off + recipe.attribute_weight * attribute, recipe.image_learning_rate * factor
+        )
+        return {"off": off.item(), "attributes": attribute.item()}
+
+    def _advance(self, optimiser: torch.optim.Optimizer, loss: Tensor, learning_rate: float) -> None:
+        """Step the optimiser and the counter."""
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], 1.0)
+        optimiser.step()
+        self.step += 1
 
     def save(self, out: Path) -> None:
         """Write the state to go on from, and the model as open_clip reads it."""
         out.mkdir(parents=True, exist_ok=True)
-        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()} | {
-            f"average.{k}": v for k, v in self.average.items()
-        }
-        tensors |= {f"head.{k}": v for k, v in self.head.state_dict().items()} | {"seen_tokens": self.seen_tokens}
-        for index, state in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{index}.{key}": value for key, value in state.items()}
-        metadata = {
-            "step": str(self.step),
-            "recipe": self.recipe.model_dump_json(),
-            "words": " ".join(sorted(self.seen_words)),
-        }
-        _save_safetensors(tensors, out / STATE_FILE, metadata)
-        export(self.average, self.recipe.model, self.seen_words, self.seen_tokens, out)
+        tensors = {"seen_tokens": self.seen_tokens}
+        for part, module in self._modules().items():
+            tensors |= {f"{part}.{name}": value for name, value in module.state_dict().items()}
+        for part, optimiser in self._optimisers().items():
+            for index, state in optimiser.state_dict()["state"].items():
+                tensors |= {f"{part}.{index}.{key}": value for key, value in state.items()}
+        recipe, seen = self.recipe.model_dump_json(), " ".join(sorted(self.seen_words))
+        _save_safetensors(tensors, out / STATE_FILE, {"step": str(self.step), "recipe": recipe, "words": seen})
+        export(self.model.state_dict(), self.recipe.model, self.seen_words, self.seen_tokens, out)
 
     def resume(self, out: Path) -> None:
         """Go on where `save` left off. Raises ClipRecipeError if the recipe is another one."""
         with safe_open(out / STATE_FILE, "pt") as file:
             metadata = file.metadata()
             if metadata["recipe"] != self.recipe.model_dump_json():
-                raise ClipRecipeError(
-                    f"{out} holds a training by another recipe; finish it with that one or choose another --out"
-                )
+                raise ClipRecipeError(f"{out} holds a training by another recipe; finish it or choose another --out")
             tensors = {name: file.get_tensor(name) for name in file.keys()}
 
         def part(prefix: str) -> dict[str, Tensor]:
             return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
         self.step, self.seen_words = int(metadata["step"]), set(metadata["words"].split())
-        self.model.load_state_dict(part("model."))
-        self.head.load_state_dict(part("head."))
-        self.average, self.seen_tokens = part("average."), tensors["seen_tokens"]
-        saved = self.optimiser.state_dict()
-        for name, value in part("optimiser.").items():
-            index, key = name.split(".")
-            saved["state"].setdefault(int(index), {})[key] = value
-        self.optimiser.load_state_dict(saved)
+        self.seen_tokens = tensors["seen_tokens"]
+        for name, module in self._modules().items():
+            module.load_state_dict(part(f"{name}."))
+        for name, optimiser in self._optimisers().items():
+            saved = optimiser.state_dict()
+            for key, value in part(f"{name}.").items():
+                index, _, what = key.partition(".")
+                saved["state"].setdefault(int(index), {})[what] = value
+            optimiser.load_state_dict(saved)
+
+    def _modules(self) -> dict[str, nn.Module]:
+        return {"model": self.model, "head": self.head, "tower": self.tower}
+
+    def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"text_optimiser": self.text_optimiser, "image_optimiser": self.image_optimiser}
+
+
+def _side_by_side(rows: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Attributes over all worlds' columns [B, A], zero in the other worlds', and which world it is [B, W]."""
+    return torch.block_diag(*rows), torch.block_diag(*[torch.ones(len(row), 1) for row in rows])
 
 
 def export(
@@ -262,14 +290,15 @@ def export(
     _save_safetensors(tensors, out / WEIGHTS_FILE, {"format": "pt"})
 
 
-def _optimiser(model: nn.Module, head: nn.Module, recipe: ClipRecipe) -> torch.optim.AdamW:
-    """AdamW with decay on matrices and kernels only; the token table too stays free, or rare words would fade."""
+def _optimiser(modules: list[nn.Module], more: list[nn.Parameter], weight_decay: float) -> torch.optim.AdamW:
+    """AdamW with decay on matrices and kernels only; the token table stays free, or rare words would fade."""
     decayed: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
-    for name, parameter in [*model.named_parameters(), *head.named_parameters()]:
-        (decayed if parameter.ndim >= 2 and "embedding" not in name else free).append(parameter)
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": free, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98))
+    free: list[nn.Parameter] = list(more)
+    for module in modules:
+        for name, parameter in module.named_parameters():
+            (decayed if parameter.ndim >= 2 and "embedding" not in name else free).append(parameter)
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, betas=(0.9, 0.98))
 
 
 def _schedule(step: int, warmup: int, steps: int) -> float:
