@@ -95,8 +95,14 @@ def test_captions_are_reproducible_and_independent_of_the_batch() -> None:
 
 @pytest.mark.parametrize(
     ("topic", "column", "shown", "absent"),
-    [("aurora", "aurora", 0.9, 0.0), ("haze", "haze", 0.9, 0.0), ("mountains", "mountains", 0.9, 0.0), ("sea", "sea", 0.9, 0.0), ("clouds", "cloud_cover", 0.5, 0.0)],
-)  # fmt: skip
+    [
+        ("aurora", "aurora", 0.9, 0.0),
+        ("haze", "haze", 0.9, 0.0),
+        ("mountains", "mountains", 0.9, 0.0),
+        ("sea", "sea", 0.9, 0.0),
+        ("clouds", "cloud_cover", 0.5, 0.0),
+    ],
+)
 def test_facts_say_what_is_there(topic: str, column: str, shown: float, absent: float) -> None:
     row = dict.fromkeys(WORLD.columns, 0.0)
     assert topic in {fact.topic for fact in facts({**row, column: shown})}
