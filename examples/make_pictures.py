@@ -24,10 +24,9 @@ from vedit.sampling import content_of, sample
 from vedit.worlds import world
 
 PICTURES = Path(__file__).resolve().parent / "pictures"
-PROMPTS = {
-    "portraits-1": ("an old person", "a person with a beard", "a person with makeup", "a person with blue eyes", "a person with a purple t-shirt", "a person with blond hair"),
-    "skies-1": ("bright sun", "very cloudy day", "aurora", "night"),
-}  # fmt: skip
+LOOKS = ("an old person", "a person with a beard", "a person with makeup")
+COLOURS = ("a person with blue eyes", "a person with a purple t-shirt", "a person with blond hair")
+PROMPTS = {"portraits-1": LOOKS + COLOURS, "skies-1": ("bright sun", "very cloudy day", "aurora", "night")}
 
 
 def save(name: str, picture: np.ndarray) -> None:
@@ -70,7 +69,9 @@ def edits() -> None:
         generator = models.load_generator(name)
         made = [finish(make(generator, prompt)) for prompt in prompts]
         for seed in (1, 6):
-            rows.append(torch.cat([_frame(generator, seed, None), *(_frame(generator, seed, edit.direction) for edit in made)]))
+            rows.append(
+                torch.cat([_frame(generator, seed, None), *(_frame(generator, seed, edit.direction) for edit in made)])
+            )
     save("edits", np.concatenate([_row(row, 7) for row in rows]))
 
 
@@ -78,7 +79,9 @@ def _frame(generator: Generator, seed: int, delta: dict[str, Tensor] | None) -> 
     rng = torch.Generator().manual_seed(seed)
     assert generator.cfg.motion is not None
     codes = torch.randn(1, generator.num_motion_codes(20), generator.cfg.motion.z_dim, generator=rng)
-    return generator.synthesis(content_of(generator, seed), torch.tensor([[12.0]]), codes, styles_delta=delta)[0].clamp(-1, 1)
+    return generator.synthesis(content_of(generator, seed), torch.tensor([[12.0]]), codes, styles_delta=delta)[0].clamp(
+        -1, 1
+    )
 
 
 def _row(frames: Tensor, columns: int) -> np.ndarray:
