@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from stylegan_v import save_generator
 from tests import tiny_words
 from vedit import clip_examples, clip_scores, guidance
 from vedit.clip_scores import Probe
@@ -94,14 +95,19 @@ def test_a_step_draws_the_same_frames_whatever_came_before() -> None:
     assert torch.equal(straight.images, late.images) and torch.equal(straight.attributes, late.attributes)
 
 
-def test_frames_of_a_paired_generator_carry_the_attributes_of_their_z() -> None:
+def test_frames_of_a_paired_generator_carry_the_attributes_of_their_z(tmp_path: Path) -> None:
     generator = tiny_words.generator(
         z_dim=64, motion=tiny_words.MotionConfig(z_dim=32, v_dim=8, kernel_size=5, num_freqs=4)
     )
-    pool = clip_examples.ExamplePool(world("portraits"), 16, 8, 8, seed=5, generator=generator, share=1.0)
+    pool = clip_examples.ExamplePool(
+        world("portraits"), 16, 8, 8, seed=5, generator=tmp_path / "g.safetensors", share=1.0
+    )
+    save_generator(generator, pool.path)
     pool.renew(0)
-    rng = torch.Generator().manual_seed(5 * 1_000_003 + 500_000)
-    world("portraits").random_attributes(0, rng)
+    z, t, motion_z = clip_examples.random_inputs(pool.world, 8, torch.Generator().manual_seed(5 * 1_000_003 + 500_000))
+    assert torch.equal(pool.attributes, pool.world.attributes_from_z(z))
+    frames = generator.synthesis(generator.mapping(z), t, motion_z)[:, 0].clamp(-1, 1)
+    torch.testing.assert_close(pool.images.float() / 127.5 - 1, frames, atol=0.01, rtol=0)
     assert pool.attributes.abs().max() <= 1 and pool.images.float().std() > 0
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from functools import cached_property
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylegan_v import Generator
+from stylegan_v import Generator, load_generator
 from vedit.guidance import STOP_WORDS
 from vedit.worlds.base import World
 
@@ -41,8 +43,9 @@ a shot of; look at; a clip of; make it; show me""".replace("\n", " ").split("; "
 class ExamplePool:
     """Frames of a world with their attributes: a ring of `capacity`, `fresh` of them drawn anew at every step.
 
-    What a step draws depends on the seed and the step alone, so that a resumed training sees the same frames.
-    With a generator made for the world (paired: its attributes are known functions of z), `share` of the frames are its own.
+    What a step draws depends on the seed and the step alone, so that a resumed training sees the same frames. From step
+    `generator_from` on, `share` of them come from the generator checkpoint `generator`, made for the world (paired: its
+    attributes are known functions of z); the file is not needed before.
     """
 
     def __init__(
@@ -52,15 +55,22 @@ class ExamplePool:
         capacity: int,
         fresh: int,
         seed: int,
-        generator: Generator | None = None,
+        generator: str | Path | None = None,
         share: float = 0.0,
+        generator_from: int = 0,
     ) -> None:
         if capacity % fresh:
             raise ValueError(f"a pool of {capacity} frames cannot be renewed in steps of {fresh}; take a multiple")
         self.world, self.size, self.fresh, self.seed = world, size, fresh, seed
-        self.generator, self.share = generator, share if generator is not None else 0.0
+        self.path, self.share, self.generator_from = generator, share, generator_from
         self.images = torch.zeros(capacity, 3, size, size, dtype=torch.uint8)
         self.attributes = torch.zeros(capacity, len(world.columns))
+
+    @cached_property
+    def generator(self) -> Generator:
+        """The generator that frames are taken from."""
+        assert self.path is not None
+        return load_generator(self.path)
 
     def fill(self, step: int) -> None:
         """Draw all that the pool holds just before `step`."""
@@ -70,7 +80,8 @@ class ExamplePool:
     def renew(self, step: int) -> None:
         """Replace the oldest frames by those of `step` (which may be negative)."""
         rng = torch.Generator().manual_seed(self.seed * 1_000_003 + step + 500_000)
-        frames, attributes = self._draw(self.fresh, rng)
+        own = self.path is not None and step >= self.generator_from
+        frames, attributes = self._draw(self.fresh, rng, self.share if own else 0.0)
         start = step * self.fresh % len(self.images)
         self.images[start : start + self.fresh] = frames.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
         self.attributes[start : start + self.fresh] = attributes
@@ -80,12 +91,11 @@ class ExamplePool:
         index = torch.randperm(len(self.images), generator=rng)[:n]
         return self.images[index].float().div(127.5).sub(1), self.attributes[index]
 
-    def _draw(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        own = round(n * self.share)
+    def _draw(self, n: int, rng: torch.Generator, share: float) -> tuple[Tensor, Tensor]:
+        own = round(n * share)
         paired = (n - own) // 2
-        parts = [self._drawn_paired(paired, rng), self._drawn_freely(n - own - paired, rng)]
-        if own:
-            parts.append(self._generated(own, rng))
+        counts = {self._drawn_paired: paired, self._drawn_freely: n - own - paired, self._generated: own}
+        parts = [draw(count, rng) for draw, count in counts.items() if count]
         return torch.cat([frames for frames, _ in parts]), torch.cat([attributes for _, attributes in parts])
 
     def _drawn_freely(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -99,7 +109,6 @@ class ExamplePool:
 
     @torch.no_grad()
     def _generated(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        assert self.generator is not None
         z, t, motion_z = random_inputs(self.world, n, rng)
         frames = self.generator.synthesis(self.generator.mapping(z), t, motion_z)[:, 0]
         if frames.shape[-1] != self.size:

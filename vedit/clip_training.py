@@ -29,7 +29,6 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from stylegan_v import load_generator
 from vedit.clip_examples import ExamplePool, captions
 from vedit.clip_scores import Probe
 from vedit.compat import import_torchvision
@@ -50,7 +49,8 @@ class ClipRecipeError(VeditError, ValueError):
 class ClipRecipe(BaseModel):
     """All that a training needs. Batches, `pool` and `fresh` count frames per world; `model` is open_clip's model_cfg.
 
-    `text_steps` of the first stage are followed by `image_steps` of the second.
+    `text_steps` of the first stage are followed by `image_steps` of the second, which from its step `generator_from` on
+    also sees frames of the worlds' `generators` (checkpoint files, needed only then).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -69,6 +69,7 @@ class ClipRecipe(BaseModel):
     worlds: tuple[str, ...] = ("portraits", "skies")
     generators: dict[str, str] = {}
     generator_share: float = Field(0.4, ge=0, le=1)
+    generator_from: int = Field(0, ge=0)
     save_every: int = Field(100, gt=0)
     model: dict[str, Any]
     probes: tuple[Probe, ...] = ()
@@ -134,10 +135,15 @@ class ClipTraining:
 
     def _pool(self, index: int, place: World, size: int) -> ExamplePool:
         recipe = self.recipe
-        path = recipe.generators.get(place.name)
-        generator = load_generator(path) if path else None
         return ExamplePool(
-            place, size, recipe.pool, recipe.fresh, recipe.seed + 1 + index, generator, recipe.generator_share
+            place,
+            size,
+            recipe.pool,
+            recipe.fresh,
+            recipe.seed + 1 + index,
+            generator=recipe.generators.get(place.name),
+            share=recipe.generator_share,
+            generator_from=recipe.text_steps + recipe.generator_from,
         )
 
     def run(self, out: Path | None = None) -> Task[dict[str, float]]:
