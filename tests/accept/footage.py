@@ -14,6 +14,7 @@ from vedit.scores import Distance
 from vedit.worlds import world
 
 HELD_OUT = 20_000_000
+Distances = Mapping[str, Distance]
 
 
 def eight_bit(frames: Tensor) -> Tensor:
@@ -33,11 +34,11 @@ def sampled_clip(generator: Generator, seed: int, frames: int) -> Tensor:
 
 
 @torch.no_grad()
-def world_clip(name: str, seed: int, frames: int, size: int = 64) -> Tensor:
-    """One clip [T, 3, size, size] that the world draws from attributes and motion of its own (unpaired), at 25 frames a second."""
+def world_clip(name: str, seed: int, frames: int, size: int = 64, stride: float = 1.0) -> Tensor:
+    """One clip [T, 3, size, size] of the world's own attributes and motion (unpaired), at 25 / `stride` frames a second."""
     place, rng = world(name), torch.Generator().manual_seed(HELD_OUT + seed)
     attributes = place.random_attributes(1, rng)
-    motion = place.random_motion(torch.arange(float(frames))[None], rng)
+    motion = place.random_motion(torch.arange(float(frames))[None] * stride, rng)
     return eight_bit(place.draw_clips(attributes, motion, size)[0])
 
 
@@ -56,7 +57,7 @@ def read_clip(path: Path) -> tuple[Tensor, list[float]]:
     return torch.stack([pixels.from_pixels(frame.image) for frame in found]), [frame.time for frame in found]
 
 
-def distances(*names: str) -> Mapping[str, Distance]:
+def distances(*names: str) -> Distances:
     """The perceptual distances of those names whose weights are at hand."""
     return {
         name: perceptual.load(name) for name in names or ("lpips-alex", "lpips-squeeze") if perceptual.available(name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 from torch import Tensor
@@ -48,8 +47,3 @@ def project_frames(
     out = finish(render(workspace, factor=factor, codec="ffv1", out=folder / "render.mkv"))
     rendered, times = read_clip(out)
     return Projected(folder / "clip.vedit", frames, rendered, times, seconds, workspace.info["settings"]["perceptual"])
-
-
-def half_rate(frames: Tensor, fps: float = 25) -> tuple[Tensor, float]:
-    """Every second frame of [T, 3, H, W], and the rate they have then."""
-    return frames[::2], float(Fraction(fps) / 2)
