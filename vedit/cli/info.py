@@ -55,7 +55,7 @@ def project_lines(workspace: Workspace) -> list[str]:
     return lines
 
 
-BULKY = ("times", "crops", "schema", "edits")  # one entry for every frame, or of no use to a person; --json has them
+BULKY = ("times", "crops", "schema", "edits", "source_hash")  # one entry for every frame, or of no use to a person; --json has them
 
 
 def strength_text(keyframes: list[list[float]]) -> str:
@@ -70,8 +70,11 @@ def strength_text(keyframes: list[list[float]]) -> str:
 
 
 def _flat(value: Any) -> str:
+    """A value in one short line: tables without what is not set, hashes by their beginning."""
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_flat(part)}" for key, part in value.items())
+        return ", ".join(f"{key} {_flat(part)}" for key, part in value.items() if part is not None)
+    if isinstance(value, str) and len(value) == 64 and not value.strip("0123456789abcdef"):
+        return value[:12]
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value)
