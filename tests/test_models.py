@@ -226,9 +226,13 @@ def test_an_unknown_name_is_answered_with_close_ones() -> None:
 
 def test_a_generator_of_the_search_path_is_found_by_name(empty_machine: Path) -> None:
     path = empty_machine / "models" / "mine.safetensors"
-    save_file({"x": torch.zeros(3)}, path)
+    save_file({"x": torch.zeros(3)}, path, metadata={"kind": "generator"})
+    save_file({"x": torch.zeros(3)}, empty_machine / "models" / "minutes.safetensors", metadata={"kind": "statistics"})
+    (empty_machine / "models" / "mint.safetensors").write_bytes(b"\xff" * 20)
+    (empty_machine / "models" / "mins.safetensors").write_bytes(b"\x05" + bytes(7) + b"[[[[[")
     assert models.find_generator("mine") == path
     assert models.find_generator(path) == path
+    assert [name for name, found in models.local_generators() if found.parent == path.parent] == ["mine"]
     with pytest.raises(models.UnknownModel, match="did you mean mine"):
         models.find_generator("mini")
     with pytest.raises(models.NoGenerator, match="does not exist"):

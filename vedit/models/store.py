@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from vedit.errors import VeditError
 from vedit.models.download import download, sha256_of
@@ -15,6 +16,7 @@ from vedit.models.registry import MEBIBYTE, MODELS, Model, ModelFile, get
 from vedit.progress import Progress, Task, finish
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
+MAX_HEADER = 16 << 20  # bytes; the largest network's is some 30 kB
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
@@ -99,15 +101,14 @@ def verify() -> Task[list[Verification]]:
 
 
 def local_generators() -> Iterator[tuple[str, Path]]:
-    """Name and path of every generator that `-g NAME` finds: the built-in ones, then `*.safetensors` of the search path.
+    """Name and path of every generator that `-g NAME` finds: the built-in ones, then those of the search path.
 
-    Files of known models (features, detectors) are left out; the first of a name wins.
+    A generator is a safetensors file whose metadata says so; the first of a name wins.
     """
-    known = {file.name for model in MODELS if model.kind != "generator" for file in model.files}
     seen: set[str] = set()
     for folder in (ASSETS, *search_path()):
         for path in sorted(folder.glob("*.safetensors")):
-            if path.name not in known and path.stem not in seen and path.is_file():
+            if path.stem not in seen and _metadata(path).get("kind") == "generator":
                 seen.add(path.stem)
                 yield path.stem, path
 
@@ -119,6 +120,18 @@ def plain_name(name: str) -> bool:
     (True, False, False)
     """
     return _PLAIN_NAME.fullmatch(name) is not None
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    """The metadata of a safetensors file, empty where it cannot be read: eight bytes of length, then JSON. Needs no torch."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length)) if length <= MAX_HEADER else {}
+        metadata = header.get("__metadata__", {})
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return {}
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def _cache_home() -> Path:
