@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Literal
 
 import torch
@@ -203,25 +204,39 @@ class Synthesis(nn.Module):
         generator takes neither. `styles_delta` maps layer names to changes [I], [T, I] or [N, T, I] added to the styles.
         `path="reference"` is the plain, slow form of every convolution. Raises ValueError for shapes that do not fit.
         """
-        if self.cfg.motion is None:
-            motion_v = None
-        elif motion_v is None:
-            if t is None or motion_z is None:
-                raise ValueError("a video generator wants motion_v, or t and motion_z")
-            motion_v = self.motion_encoder(t, self.motion_encoder.trajectory(motion_z, c), c)
+        motion_v = self._motion(t, motion_z, c, motion_v)
+        n, frames = self._counts(ws, motion_v)
+        styles = self.styles(ws, motion_v)
+        if styles_delta:
+            styles = _changed(styles, styles_delta)
+        *_, image = self._images(styles, motion_v, n * frames, noise, path)
+        return image.unflatten(0, (n, frames))
+
+    def pyramid(self, ws: Tensor, motion_v: Tensor | None = None, top: int | None = None) -> list[Tensor]:
+        """The image as it grows: frames [N, T, 3, r, r] at r = 4, 8, … up to `top` (the full resolution by default)."""
+        n, frames = self._counts(ws, motion_v)
+        count = sum(1 for resolution in self.cfg.resolutions if top is None or resolution <= top)
+        images = self._images(self.styles(ws, motion_v), motion_v, n * frames, "const", "fast")
+        return [image.unflatten(0, (n, frames)) for image in islice(images, count)]
+
+    def _motion(self, t: Tensor | None, motion_z: Tensor | None, c: Tensor | None, motion_v: Tensor | None) -> Tensor | None:
+        if self.cfg.motion is None or motion_v is not None:
+            return motion_v if self.cfg.motion else None
+        if t is None or motion_z is None:
+            raise ValueError("a video generator wants motion_v, or t and motion_z")
+        return self.motion_encoder(t, self.motion_encoder.trajectory(motion_z, c), c)
+
+    def _counts(self, ws: Tensor, motion_v: Tensor | None) -> tuple[int, int]:
         frames = ws.shape[1] if ws.ndim == 4 else 1
         if motion_v is not None:
             if frames not in (1, motion_v.shape[1]):
                 raise ValueError(f"ws has {frames} frames, motion_v {motion_v.shape[1]}")
             frames = motion_v.shape[1]
-        styles = self.styles(ws, motion_v)
-        if styles_delta:
-            styles = _changed(styles, styles_delta)
-        n = ws.shape[0]
-        return self._render(styles, motion_v, n, frames, noise, path).unflatten(0, (n, frames))
+        return ws.shape[0], frames
 
-    def _render(self, styles: dict[str, Tensor], motion_v: Tensor | None, n: int, frames: int, noise: Noise, path: Path) -> Tensor:
-        x = self._input(motion_v, n * frames).to(self.compute_dtype)
+    def _images(self, styles: dict[str, Tensor], motion_v: Tensor | None, batch: int, noise: Noise, path: Path) -> Iterator[Tensor]:
+        """The image [B, 3, r, r] at every resolution, lowest first; nothing beyond what is taken is computed."""
+        x = self._input(motion_v, batch).to(self.compute_dtype)
         if path == "fast":
             x = x.contiguous(memory_format=torch.channels_last)
         image: Tensor | None = None
@@ -233,8 +248,7 @@ class Synthesis(nn.Module):
             rgb = block.torgb(x, styles[key + "torgb"], noise, path)
             rgb = rgb.to(torch.promote_types(rgb.dtype, torch.float32))
             image = rgb if image is None else upsample_image(image) + rgb
-        assert image is not None
-        return image
+            yield image
 
     def _input(self, motion_v: Tensor | None, batch: int) -> Tensor:
         lowest = self.b4

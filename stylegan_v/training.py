@@ -9,13 +9,14 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
 from stylegan_v.config import Config, DiscriminatorConfig, GeneratorConfig
 from stylegan_v.discriminator import Discriminator
@@ -39,8 +40,10 @@ class Source(Protocol):
 class StageConfig(Config):
     """One stage of training. `clips` × `frames` frames a step; `adversarial` 0 makes it a plain paired warm start.
 
-    `codes` weighs a linear reading of attributes from w and of motion from motion_v: a stage of it alone (`paired` 0) sets up
-    mapping and motion encoder within minutes, without rendering a frame.
+    `pyramid` weighs the paired distance of the image at every lower resolution, which the generator sums up on its way: there
+    colours, shapes and the place of things are learned soonest. `resolution` stops at a lower one altogether, at a fraction of
+    the cost. `codes` weighs a linear reading of attributes from w and of motion from motion_v: a stage of it alone (`paired` 0) sets up
+    mapping and motion encoder within minutes, without rendering a frame. `codes_lr` times the rate is theirs.
 
     The learning rate ramps up over `ramp_steps`, then falls on a cosine to `lr_end` times itself; `beta1` is the
     generator's, the discriminator's is 0.
@@ -57,6 +60,9 @@ class StageConfig(Config):
     edges: float = 0.5
     adversarial: float = 0.0
     codes: float = 0.0
+    codes_lr: float = 1.0
+    pyramid: float = 0.0
+    resolution: int | None = None
     discriminator_lr: float = 0.002
     r1_gamma: float = 0.5
     r1_interval: int = 16
@@ -67,6 +73,7 @@ class StageConfig(Config):
         self._require_counts("ramp_steps", least=0)
         self._require_positive("lr", "discriminator_lr", "ema_kimg")
         self._require(self.paired > 0 or self.codes > 0, "paired", "a positive number, unless codes are trained")
+        self._require(self.adversarial == 0 or self.resolution is None, "resolution", "none in an adversarial stage")
         self._require(self.adversarial == 0 or self.frames > 1, "frames", "at least 2 in an adversarial stage")
 
     def rate(self, step: int) -> float:
@@ -74,6 +81,10 @@ class StageConfig(Config):
         ramp = min(1.0, (step + 1) / max(1, self.ramp_steps))
         cosine = 0.5 * (1 + math.cos(math.pi * step / self.steps))
         return self.lr * ramp * (self.lr_end + (1 - self.lr_end) * cosine)
+
+    def rates(self, step: int) -> tuple[float, float]:
+        """Learning rates of the image layers and of the codes (mapping, motion encoder, probes)."""
+        return self.rate(step), self.rate(step) * self.codes_lr
 
 
 @dataclass(frozen=True)
@@ -143,8 +154,8 @@ class Trainer:
         self.generator.set_precision(dtype)
         if self.discriminator:
             self.discriminator.compute_dtype = dtype
-        self.optimizer = _adam([*self.generator.parameters(), *self.probes.parameters()], cfg.stages[0].lr)
-        self.d_optimizer = _adam(list(self.discriminator.parameters()), cfg.stages[-1].discriminator_lr) if self.discriminator else None
+        self.optimizer = _adam(*self._groups(), lr=cfg.stages[0].lr)
+        self.d_optimizer = _adam(list(self.discriminator.parameters()), lr=cfg.stages[-1].discriminator_lr) if self.discriminator else None
         self.step = 0
         self.frames = 0
 
@@ -162,6 +173,13 @@ class Trainer:
             self._average(stage, inner)
             self.step += 1
             yield TrainEvent(self.step, index, self.frames, losses)
+
+    def _groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """Parameters of the image layers, and those of the codes."""
+        named = list(self.generator.named_parameters())
+        codes = [p for name, p in named if name.startswith(("mapping.", "synthesis.motion_encoder."))]
+        images = [p for name, p in named if not name.startswith(("mapping.", "synthesis.motion_encoder."))]
+        return images, [*codes, *(p for p in self.probes.parameters() if p.requires_grad)]
 
     def _draw(self, stage: StageConfig) -> tuple[Tensor, Tensor, Tensor]:
         rng = torch.Generator().manual_seed(self.cfg.seed * 1_000_003 + self.step)
@@ -181,7 +199,7 @@ class Trainer:
     def _align(self, stage: StageConfig, inner: int, z: Tensor, t: Tensor, motion_z: Tensor) -> dict[str, float]:
         """One step of mapping and motion encoder alone."""
         loss = self._read(self.generator.mapping.w(z), self.generator.motion(t, motion_z), z, t, motion_z)
-        _step(self.optimizer, stage.codes * loss, stage.rate(inner), stage.beta1)
+        _step(self.optimizer, stage.codes * loss, stage.rates(inner), stage.beta1)
         return {"codes": loss.item()}
 
     def _update(self, stage: StageConfig, inner: int, z: Tensor, t: Tensor, motion_z: Tensor) -> dict[str, float]:
@@ -192,8 +210,12 @@ class Trainer:
             self.generator.mapping.w_avg.lerp_(w.mean(dim=0), 0.005)
         ws = w.unsqueeze(1).expand(-1, self.generator.num_ws, -1)
         motion_v = self.generator.motion(t, motion_z)
-        fake = self.generator.synthesis(ws, motion_v=motion_v)
-        paired = paired_distance(fake, real, stage.edges)
+        images = self.generator.synthesis.pyramid(ws, motion_v, stage.resolution)
+        fake = images[-1]
+        paired = paired_distance(fake, shrunk(real, fake.shape[-1]), stage.edges)
+        if stage.pyramid:
+            for image in images[1:-1]:
+                paired = paired + stage.pyramid * paired_distance(image, shrunk(real, image.shape[-1]), stage.edges)
         loss, losses = stage.paired * paired, {"paired": paired.item()}
         if stage.codes:
             codes = self._read(w, motion_v, z, t, motion_z)
@@ -205,7 +227,7 @@ class Trainer:
             self.discriminator.requires_grad_(True)
             loss = loss + stage.adversarial * game
             losses["generator"] = game.item()
-        _step(self.optimizer, loss, stage.rate(inner), stage.beta1)
+        _step(self.optimizer, loss, stage.rates(inner), stage.beta1)
         if stage.adversarial:
             losses |= self._judge(stage, inner, fake.detach(), real, t)
         return losses
@@ -222,7 +244,7 @@ class Trainer:
             penalty = r1_penalty(real_logits, real)
             losses["r1"] = penalty.item()
             loss = loss + penalty * (stage.r1_gamma / 2 * stage.r1_interval)
-        _step(self.d_optimizer, loss, stage.discriminator_lr * stage.rate(inner) / stage.lr, beta1=0.0)
+        _step(self.d_optimizer, loss, [stage.discriminator_lr * stage.rate(inner) / stage.lr], beta1=0.0)
         return losses
 
     @torch.no_grad()
@@ -264,12 +286,23 @@ class Trainer:
 
 
 class Probes(nn.Module):
-    """The linear readings of attributes [N, A] from w and of motion [N, T, P] from motion_v; used in training only."""
+    """The linear readings of attributes [N, A] from w and of motion [N, T, P] from motion_v; used in training only.
+
+    Motion is read with a small gain, so that the encoder has to say it loudly: at 4×4 it competes with the learned constant.
+    """
 
     def __init__(self, cfg: GeneratorConfig, attributes: int, motions: int) -> None:
         super().__init__()
         self.content = nn.Linear(cfg.w_dim, attributes)
         self.motion = nn.Linear(cfg.motion_dim, motions)
+        nn.init.normal_(self.motion.weight, std=0.02)
+        self.motion.weight.requires_grad_(False)
+
+
+def shrunk(frames: Tensor, size: int) -> Tensor:
+    """Frames [N, T, 3, H, W] averaged down to [N, T, 3, size, size]."""
+    factor = frames.shape[-1] // size
+    return frames if factor == 1 else avg_pool2d(frames.flatten(0, 1), factor).unflatten(0, frames.shape[:2])
 
 
 def labels_of(source: Source, cfg: GeneratorConfig) -> tuple[int, int]:
@@ -292,20 +325,20 @@ def sample_times(clips: int, frames: int, max_t: int, rng: torch.Generator) -> T
     """Fractional times [clips, frames] in [0, max_t): a span of a power of two up to 32, its ends and points between (section 4)."""
     if frames == 1:
         return torch.rand(clips, 1, generator=rng) * (max_t - 1)
-    choices = [1 << i for i in range(6) if (1 << i) >= frames - 1]
+    choices = [1 << i for i in range(6) if frames - 1 <= (1 << i) < max_t]
     span = torch.tensor(choices)[torch.randint(len(choices), (clips, 1), generator=rng)].float()
     inside = torch.rand(clips, frames, generator=rng).sort(dim=1).values
     inside[:, 0], inside[:, -1] = 0, 1
     return torch.rand(clips, 1, generator=rng) * (max_t - 1 - span) + inside * span
 
 
-def _adam(parameters: list[nn.Parameter], lr: float) -> torch.optim.Adam:
-    return torch.optim.Adam(parameters, lr=lr, betas=(0.0, 0.99), eps=1e-8, fused=True)
+def _adam(*groups: list[nn.Parameter], lr: float) -> torch.optim.Adam:
+    return torch.optim.Adam([{"params": group} for group in groups], lr=lr, betas=(0.0, 0.99), eps=1e-8, fused=True)
 
 
-def _step(optimizer: torch.optim.Optimizer, loss: Tensor, lr: float, beta1: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"], group["betas"] = lr, (beta1, 0.99)
+def _step(optimizer: torch.optim.Optimizer, loss: Tensor, rates: Sequence[float], beta1: float) -> None:
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"], group["betas"] = rate, (beta1, 0.99)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()

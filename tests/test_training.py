@@ -1,0 +1,185 @@
+"""The training loop: every stage runs, a resumed run equals an unbroken one, and recipes say what is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from stylegan_v import ConfigError, GeneratorConfig, MotionConfig
+from stylegan_v.config import DiscriminatorConfig
+from stylegan_v.losses import discriminator_logistic, generator_logistic, paired_distance, r1_penalty
+from stylegan_v.training import StageConfig, TrainConfig, Trainer, sample_times, shrunk
+from vedit.progress import finish
+from vedit.training import PairedWorld, Recipe, RecipeError, train
+from vedit.worlds import world
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+MOTION = MotionConfig(
+    z_dim=32,
+    v_dim=8,
+    distance=16,
+    kernel_size=5,
+    num_freqs=4,
+    min_period=16,
+    max_period=32,
+    lr_multiplier=1,
+    max_num_frames=32,
+)
+
+
+def tiny(*stages: StageConfig) -> TrainConfig:
+    generator = GeneratorConfig(
+        resolution=16, z_dim=64, w_dim=16, channel_base=128, channel_max=16, mapping_lr_multiplier=1, motion=MOTION
+    )
+    judge = DiscriminatorConfig(
+        resolution=16, channel_base=128, channel_max=16, concat_res=8, num_frames=2, max_num_frames=32, time_embed_dim=8
+    )
+    return TrainConfig(
+        generator=generator, discriminator=judge, stages=stages, max_t=32, precision="fp32", quiet_waves=True, seed=3
+    )
+
+
+STAGES = (
+    StageConfig(steps=2, clips=4, frames=2, paired=0.0, codes=1.0, beta1=0.9),
+    StageConfig(steps=2, clips=4, resolution=8, pyramid=0.5, codes=0.1, codes_lr=0.1, beta1=0.9),
+    StageConfig(steps=4, clips=4, frames=2, paired=2.0, adversarial=0.3, r1_interval=2),
+)
+
+
+def trainer() -> Trainer:
+    return Trainer(tiny(*STAGES), PairedWorld(world("skies"), 16))
+
+
+def parameters(one: Trainer) -> list[Tensor]:
+    assert one.discriminator is not None
+    return [*one.generator.parameters(), *one.ema.parameters(), *one.discriminator.parameters()]
+
+
+def test_a_resumed_run_equals_an_unbroken_one_to_the_bit(tmp_path: Path) -> None:
+    unbroken = trainer()
+    events = list(unbroken.run())
+    assert [event.stage for event in events] == [0, 0, 1, 1, 2, 2, 2, 2]
+    for stop in (1, 3, 5, 7):
+        first = trainer()
+        assert len(list(first.run(stop))) == stop
+        first.save(tmp_path / "state.pt")
+        second = trainer()
+        second.load(tmp_path / "state.pt")
+        list(second.run())
+        assert second.frames == unbroken.frames
+        assert all(torch.equal(a, b) for a, b in zip(parameters(second), parameters(unbroken), strict=True)), stop
+
+
+def test_a_state_of_other_settings_is_refused(tmp_path: Path) -> None:
+    trainer().save(tmp_path / "state.pt")
+    other = Trainer(tiny(*STAGES[:2]), PairedWorld(world("skies"), 16))
+    with pytest.raises(ValueError, match="other settings"):
+        other.load(tmp_path / "state.pt")
+
+
+def test_the_code_stage_makes_codes_readable_and_leaves_images_alone() -> None:
+    one = Trainer(
+        tiny(StageConfig(steps=150, clips=64, frames=2, paired=0.0, codes=1.0, lr=0.01, beta1=0.9)),
+        PairedWorld(world("skies"), 16),
+    )
+    before = one.generator.synthesis.b16.conv1.weight.clone()
+    losses = [event.losses["codes"] for event in one.run()]
+    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
+    assert torch.equal(before, one.generator.synthesis.b16.conv1.weight)
+    assert one.frames == 0
+
+
+def test_the_paired_stage_learns() -> None:
+    one = Trainer(tiny(StageConfig(steps=120, clips=16, lr=0.01, beta1=0.9)), PairedWorld(world("skies"), 16))
+    losses = [event.losses["paired"] for event in one.run()]
+    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
+
+
+def test_rates_ramp_up_and_fall_to_their_end() -> None:
+    stage = StageConfig(steps=100, ramp_steps=10, lr=1.0, lr_end=0.1, codes_lr=0.5)
+    assert stage.rate(0) == pytest.approx(0.1, rel=1e-3) and stage.rate(10) > 0.95
+    assert stage.rate(99) == pytest.approx(0.1, abs=1e-2)
+    assert stage.rates(50)[1] == stage.rates(50)[0] * 0.5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 0}, "steps"),
+        ({"adversarial": 1.0, "frames": 1}, "frames"),
+        ({"paired": 0.0}, "paired"),
+        ({"adversarial": 1.0, "frames": 2, "resolution": 8}, "resolution"),
+    ],
+)
+def test_impossible_stages_are_refused_by_key(change: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        StageConfig(**({"steps": 1} | change))  # type: ignore[arg-type]
+
+
+def test_an_adversarial_stage_needs_a_discriminator() -> None:
+    with pytest.raises(ConfigError, match="discriminator"):
+        TrainConfig(generator=tiny(*STAGES).generator, stages=STAGES)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 5])
+def test_times_lie_in_range_and_ascend_over_a_power_of_two(frames: int) -> None:
+    t = sample_times(200, frames, 64, torch.Generator().manual_seed(0))
+    assert t.shape == (200, frames) and t.min() >= 0 and t.max() < 64
+    if frames > 1:
+        spans = t[:, -1] - t[:, 0]
+        assert (t.diff(dim=1) >= 0).all()
+        torch.testing.assert_close(spans.log2(), spans.log2().round(), atol=1e-3, rtol=0)
+        assert spans.max() <= 32.001 and spans.min() >= frames / 2 - 1
+
+
+def test_losses_follow_their_formulas() -> None:
+    logits = torch.tensor([0.0, 2.0])
+    assert generator_logistic(logits) == pytest.approx((torch.log1p(torch.exp(-logits))).mean().item())
+    assert discriminator_logistic(logits, -logits) == pytest.approx(2 * torch.log1p(torch.exp(-logits)).mean().item())
+    frames = torch.randn(2, 3, 3, 4, 4, requires_grad=True)
+    # logits = sum of squares: the gradient is 2 x, its square summed over pixels, averaged over clips and frames
+    assert r1_penalty(frames.square().flatten(1).sum(1), frames).item() == pytest.approx(
+        4 * frames.square().sum((2, 3, 4)).mean().item(), rel=1e-5
+    )
+    step = torch.zeros(1, 1, 4, 4)
+    step[..., 2:] = 1
+    assert paired_distance(step, torch.zeros_like(step), edges=1.0).item() == pytest.approx(0.5 + 1 / 3)
+    assert paired_distance(step, step).item() == 0
+
+
+def test_shrinking_averages() -> None:
+    frames = torch.rand(2, 3, 3, 8, 8)
+    assert shrunk(frames, 8) is frames
+    torch.testing.assert_close(shrunk(frames, 2).mean(), frames.mean())
+
+
+def test_every_recipe_of_a_generator_is_valid() -> None:
+    found = [path for path in sorted(RECIPES.glob("*.toml")) if "[train]" in path.read_text()]
+    assert {"portraits-1", "skies-1"} <= {path.stem for path in found}, "no recipes found"
+    for path in found:
+        recipe = Recipe.read(path)
+        assert recipe.name == path.stem and recipe.train.total_steps > 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("name = 1\nworlds = 2", "worlds"), ("][", "recipe.toml"), ('name = "a"\nworld = "moon"\ntrain = 1', "moon")],
+)
+def test_bad_recipes_name_file_and_key(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=message):
+        Recipe.read(path)
+
+
+def test_a_run_writes_a_generator_a_log_and_sheets_and_goes_on(tmp_path: Path) -> None:
+    recipe = Recipe(name="tiny", world="skies", train=tiny(*STAGES), save_every=4)
+    path = finish(train(recipe, tmp_path / "run"))
+    assert path.exists() and (tmp_path / "run" / "log.jsonl").read_text().count("\n") == 2
+    assert len(list((tmp_path / "run").glob("sheet-*.png"))) == 2
+    with pytest.raises(RecipeError, match="--resume"):
+        finish(train(recipe, tmp_path / "run"))
+    assert finish(train(recipe, tmp_path / "run", resume=True)) == path
