@@ -72,6 +72,9 @@ def main(arguments: list[str] | None = None) -> int:
         default=[],
         help="generator files (portraits-….safetensors) to measure too: a warm start",
     )
+    parser.add_argument(
+        "--clip", default="builtin", help="text–image model that reads the prompts, as in vedit edit --clip"
+    )
     parser.add_argument("--quick", action="store_true", help="few samples, to try the machinery")
     options = parser.parse_args(arguments)
     unknown = sorted(set(options.groups) - set(known))
@@ -84,7 +87,9 @@ def main(arguments: list[str] | None = None) -> int:
     for name in chosen:
         print(f"{name} …", flush=True)
         for row in run(
-            name, known[name], Setting(options.out / name, options.data, tuple(options.beside), options.quick)
+            name,
+            known[name],
+            Setting(options.out / name, options.data, tuple(options.beside), options.clip, options.quick),
         ):
             rows.append(row)
             print(f"  {row.verdict:6} {row.check}: {row.figure}" + (f" (bar {row.bar})" if row.bar else ""), flush=True)

@@ -26,7 +26,8 @@ def vedit(*arguments: str | Path, cwd: Path, timeout: float = 3600, check: bool 
     begin = time.monotonic()
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, env=environment())
     if check and done.returncode:
-        raise RuntimeError(f"{' '.join(command[1:])} ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+        said = (done.stderr.strip().splitlines() or ["nothing said"])[-1]
+        raise RuntimeError(f"vedit {arguments[0]} ended with {done.returncode}: {said}")
     return Ran(done.returncode, done.stdout, done.stderr, time.monotonic() - begin)
 
 

@@ -20,6 +20,7 @@ class Setting:
     out: Path
     data: Path
     beside: tuple[Path, ...] = ()  # further generator files to measure next to the built-in ones
+    clip: str = "builtin"  # the text–image model that reads the prompts
     quick: bool = False  # fewer samples: to try the machinery, not to state figures
 
     def count(self, full: int, quick: int = 1) -> int:

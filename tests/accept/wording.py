@@ -15,9 +15,9 @@ Delta = Mapping[str, Tensor]
 """A change of styles at strength 1: layer name → [I]."""
 
 
-def prompt_delta(generator: Generator, prompt: str) -> Delta:
+def prompt_delta(generator: Generator, prompt: str, clip: str) -> Delta:
     """What `vedit edit --prompt PROMPT` does to every moment of a clip of this generator at strength 1."""
-    return finish(editing.make(generator, prompt)).direction
+    return finish(editing.make(generator, prompt, clip=clip)).direction
 
 
 def random_delta(generator: Generator, ws: Tensor, motion_v: Tensor, like: Delta, rng: torch.Generator) -> Delta:

@@ -28,14 +28,16 @@ def run(setting: Setting) -> Iterator[Row]:
         folder = setting.out / source.stem
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        yield from one_clip(source, prompt, folder, ["--duration", "0.4", "--steps", "10"] if setting.quick else [])
+        yield from one_clip(
+            source, prompt, folder, ["--duration", "0.4", "--steps", "10"] if setting.quick else [], setting.clip
+        )
 
 
-def one_clip(source: Path, prompt: str, folder: Path, only: list[str]) -> Iterator[Row]:
+def one_clip(source: Path, prompt: str, folder: Path, only: list[str], clip: str) -> Iterator[Row]:
     """Project, edit and render one clip with the command, then measure the files it wrote."""
     name = source.name
     took = vedit("project", source, "-o", folder / "clip.vedit", *only, cwd=folder, check=True).seconds
-    vedit("edit", folder / "clip.vedit", "--prompt", prompt, "--name", "words", cwd=folder, check=True)
+    vedit("edit", folder / "clip.vedit", "--prompt", prompt, "--name", "words", "--clip", clip, cwd=folder, check=True)
     edited, plain, compared = folder / "edited.mp4", folder / "plain.mkv", folder / "compare.mp4"
     vedit("render", folder / "clip.vedit", "--edit", "words", "-o", edited, cwd=folder, check=True)
     vedit("render", folder / "clip.vedit", "--no-edits", "--codec", "ffv1", "-o", plain, cwd=folder, check=True)

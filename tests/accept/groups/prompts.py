@@ -87,7 +87,7 @@ def run(setting: Setting) -> Iterator[Row]:
         yield from valid(samples, prompts)
         counted: list[bool] = []
         for prompt, target in prompts.items():
-            delta = prompt_delta(samples.generator, prompt)
+            delta = prompt_delta(samples.generator, prompt, setting.clip)
             row, moved = measure(setting.out, samples, prompt, target, delta)
             counted += moved
             yield row
