@@ -143,9 +143,11 @@ def test_thresholds_outside_0_to_1_are_refused(make: Make, disentangle: float) -
         make("bright sun", disentangle=disentangle)
 
 
-@pytest.mark.parametrize("name", ["", "..", "a/b", "a\\b", ".hidden", "x" * 41, "con", "a b", "-x", "é/../x", "nul"])
+@pytest.mark.parametrize(
+    "name", ["", "..", "a/b", "a\\b", ".hidden", "x" * 65, "con", "a ", "-x", "é/../x", "nul", "a=b"]
+)
 def test_names_that_could_leave_their_folder_are_refused(make: Make, name: str) -> None:
-    with pytest.raises(EditError, match="cannot be called"):
+    with pytest.raises(EditError, match="cannot"):
         make("bright sun", name=name)
 
 

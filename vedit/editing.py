@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 SCHEMA = 1
 MAX_PROMPT = 300  # characters; no text–image model reads more than 77 tokens
 MAX_STRENGTH = 10.0  # far beyond what looks natural, not yet beyond what a network computes
-MAX_NAME = 40  # characters
 
 Keyframes = tuple[tuple[float, float], ...]
 
@@ -226,35 +225,39 @@ def _check_disentangle(value: float | None) -> None:
 
 
 def check_name(name: str) -> str:
-    """The name of an edit if it can name a folder anywhere, else EditError.
+    """The name of an edit if it can name a folder of the project, else EditError.
 
     >>> check_name("older-2")
     'older-2'
     """
-    if not re.fullmatch(r"[^\W_](?:[\w-]*\w)?", name) or len(name) > MAX_NAME or name.lower() in _RESERVED:
-        raise EditError(f"an edit cannot be called {name[:60]!r}; use letters, digits, - and _, at most {MAX_NAME}")
-    return name
+    from vedit import workspace
+
+    try:
+        if name.lower() in _RESERVED:
+            raise EditError(f"an edit cannot be called {name!r}: Windows keeps that name; choose another")
+        return workspace.check_name(name)
+    except workspace.WorkspaceError as error:
+        raise EditError(str(error)) from error
 
 
-_RESERVED = frozenset(
-    ["con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))]
-)  # no file names on Windows
+# no file can have these names on Windows
+_RESERVED = frozenset(["con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))])
 _SMALL_WORDS = frozenset("a an the of with and person".split())
 
 
 def unique_name(prompt: str, taken: Sequence[str]) -> str:
     """A short name for a prompt, numbered where it is taken.
 
-    >>> unique_name("A person with a beard", []), unique_name("an old person", ["old"])
-    ('beard', 'old-2')
+    >>> unique_name("A person with a beard", []), unique_name("an old person", ["old"]), unique_name("北极光", [])
+    ('beard', 'old-2', 'edit')
     """
-    pieces = re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", prompt).lower())
-    pieces = [piece for piece in pieces if piece not in _SMALL_WORDS] or pieces
-    slug = ""
-    for piece in pieces:
-        if slug and len(slug) + 1 + len(piece) > 24:
+    pieces = re.findall(r"[a-z0-9]+", unicodedata.normalize("NFKD", prompt).lower())
+    pieces = [piece for piece in pieces if piece not in _SMALL_WORDS] or pieces or ["edit"]
+    slug = pieces[0][:24]
+    for piece in pieces[1:]:
+        if len(slug) + 1 + len(piece) > 24:
             break
-        slug = f"{slug}-{piece}" if slug else piece[:24]
+        slug = f"{slug}-{piece}"
     if slug in _RESERVED:
         slug += "-edit"
     number, name = 1, slug
