@@ -1,0 +1,123 @@
+"""Stages: finished ones are read, changed ones and those after them computed anew, damaged ones too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from vedit.progress import Progress, Task, finish
+from vedit.stages import Stages, Tensors, remove_unfinished
+from vedit.workspace import Workspace, WorkspaceError, file_hash
+
+
+class Counter:
+    """Counts how often each stage is computed."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def compute(self, name: str) -> Task[Tensors]:
+        self.seen.append(name)
+        yield Progress(name, 1, 1)
+        return {"x": torch.tensor([float(len(self.seen))])}
+
+
+def run(path: Path, counter: Counter, second: int = 0, source: str = "a") -> Tensors:
+    stages = Stages(Workspace(path, {}), source)
+
+    def both() -> Task[Tensors]:
+        yield from stages.run("one", {}, counter.compute("one"))
+        return (yield from stages.run("two", {"setting": second}, counter.compute("two")))
+
+    return finish(both())
+
+
+def test_a_second_run_reads_what_the_first_made(tmp_path: Path) -> None:
+    counter = Counter()
+    first = run(tmp_path, counter)
+    assert torch.equal(run(tmp_path, counter)["x"], first["x"])
+    assert counter.seen == ["one", "two"]
+
+
+def test_a_changed_setting_invalidates_its_stage_and_the_later_ones_only(tmp_path: Path) -> None:
+    counter = Counter()
+    run(tmp_path, counter)
+    run(tmp_path, counter, second=1)
+    assert counter.seen == ["one", "two", "two"]
+    run(tmp_path, counter, second=1, source="b")
+    assert counter.seen == ["one", "two", "two", "one", "two"]
+
+
+@pytest.mark.parametrize("file", ["key", "result.safetensors"])
+def test_a_damaged_stage_is_computed_anew(tmp_path: Path, file: str) -> None:
+    counter = Counter()
+    run(tmp_path, counter)
+    (tmp_path / "stages" / "two" / file).write_bytes(b"damaged")
+    run(tmp_path, counter)
+    assert counter.seen == ["one", "two", "two"]
+
+
+def test_a_stage_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    def failing() -> Task[Tensors]:
+        yield Progress("one", 0, 1)
+        raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        finish(Stages(Workspace(tmp_path / "p", {})).run("one", {}, failing()))
+    assert not (tmp_path / "p").exists()
+
+
+def test_leftovers_of_a_killed_run_are_removed(tmp_path: Path) -> None:
+    leftover = tmp_path / "stages" / "one" / ".result.safetensors.123"
+    leftover.parent.mkdir(parents=True)
+    leftover.write_bytes(b"half")
+    remove_unfinished(Workspace(tmp_path, {}))
+    assert not leftover.exists()
+
+
+def test_workspace_edits_are_ordered_renamed_and_removed(tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path / "a.vedit")
+    for name in ("old", "beard", "red"):
+        workspace.save_edit(name, {"name": name}, {"b4.conv1": torch.ones(3)})
+    workspace.move_edit("red", 0)
+    workspace.rename_edit("old", "older")
+    workspace.remove_edit("beard")
+    again = Workspace.open(tmp_path / "a.vedit")
+    assert again.list_edits() == ["red", "older"]
+    data, tensors = again.load_edit("older")
+    assert data["name"] == "older" and torch.equal(tensors["b4.conv1"], torch.ones(3))
+    assert sorted(path.name for path in (tmp_path / "a.vedit" / "edits").iterdir()) == ["older", "red"]
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "x" * 65, "a\n", "dot."])
+def test_edit_names_cannot_leave_their_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(WorkspaceError):
+        Workspace.create(tmp_path).save_edit(name, {}, {"x": torch.ones(1)})
+
+
+def test_the_newest_project_is_found(tmp_path: Path) -> None:
+    import os
+
+    for age, name in enumerate(("new", "old")):
+        workspace = Workspace.create(tmp_path / f"{name}.vedit")
+        workspace.save()
+        os.utime(workspace.path / "project.json", (1000 - age, 1000 - age))
+    assert Workspace.newest(tmp_path).path.name == "new.vedit"
+    with pytest.raises(WorkspaceError, match="no project"):
+        Workspace.newest(tmp_path / "new.vedit")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema": 99}'])
+def test_damaged_project_files_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "project.json").write_text(text)
+    with pytest.raises(WorkspaceError):
+        Workspace.open(tmp_path)
+
+
+def test_a_folder_hash_sees_names_and_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"1")
+    before = file_hash(tmp_path)
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert file_hash(tmp_path) != before
