@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import random
 import struct
 import sys
 import zipfile
@@ -370,6 +371,26 @@ def test_deep_nesting_does_not_overflow_the_stack(kind: str, attempt: Any, gener
         refused(attempt(dump({"first": deep, "G_ema": network(generator, **{place: again})})))
     refused(attempt(dump({"first": deep, "G_ema": again})))
     refused(attempt(dump(Raw(code + b")R"))))
+
+
+def test_random_damage_is_refused_or_harmless(attempt: Any, generator: Generator) -> None:
+    """Bytes changed, cut and repeated at random, most of them among the opcodes at the start; `attempt` fails on any other error."""
+    sound, dice, refusals = dump({"G_ema": network(generator)}), random.Random(3), 0
+    for _ in range(40):
+        data = bytearray(sound)
+        for _ in range(dice.choice((1, 2, 5))):
+            place, other = dice.randrange(3000), dice.randrange(len(sound))
+            match dice.randrange(4):
+                case 0:
+                    data[place] = dice.randrange(256)
+                case 1:
+                    del data[place : place + dice.randrange(1, 9)]
+                case 2:
+                    data[place : place + 50] = data[other : other + 50]
+                case 3:
+                    data[place] = dice.choice(b"R\x81b.()tu}se\x93chqQ")
+        refusals += isinstance(attempt(bytes(data)), SnapshotError)
+    assert refusals > 20
 
 
 def test_files_that_are_no_snapshots_are_refused(tmp_path: Path, attempt: Any, monkeypatch: pytest.MonkeyPatch) -> None:
