@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from vedit import scores
@@ -90,7 +90,8 @@ def save(judge: Judge, path: Path, **metadata: str) -> None:
     tensors = {name: _storable(tensor) for name, tensor in judge.state_dict().items() if "num_batches" not in name}
     beside = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, beside, {"kind": "judge", "schema": "1", "config": json.dumps(config), **metadata})
+    described = {"kind": "judge", "schema": "1", "config": json.dumps(config), **metadata}
+    beside.write_bytes(save_tensors(tensors, described))  # save_file would leave a file that only its owner can read
     beside.replace(path)
 
 
