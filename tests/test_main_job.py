@@ -131,6 +131,27 @@ def test_another_clip_does_not_replace_a_project_unasked(vedit: Vedit, here: Pat
     assert "--overwrite" in one_line_error(done)
 
 
+def test_a_run_killed_before_its_end_goes_on_where_it_was(vedit: Vedit, here: Path, generator: Path) -> None:
+    again = ("project", str(DEMO), "-g", str(generator), "-o", "a.vedit", "--quiet", "--json", *SPENT)
+    project = here / "a.vedit"
+    (project / "project.json").unlink()  # written last
+    (project / "stages" / "invert" / "key").unlink()
+    before = {path: path.stat().st_mtime_ns for path in project.glob("stages/*/key")}
+    assert before
+    done = vedit(*again, cwd=here)
+    assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert (project / "stages" / "invert" / "key").is_file()
+
+
+def test_overwriting_leaves_the_files_of_others(vedit: Vedit, here: Path, generator: Path) -> None:
+    (here / "a.vedit" / "notes.txt").write_text("mine")
+    done = vedit("project", str(DEMO), "-g", str(generator), "-o", "a.vedit", "--overwrite", "--quiet", *SPENT, cwd=here)
+    assert done.returncode == 0, done.stderr
+    assert (here / "a.vedit" / "notes.txt").read_text() == "mine"
+    assert not Workspace.open(here / "a.vedit").list_edits()
+
+
 def test_random_videos_and_their_grid(vedit: Vedit, generator: Path, tmp_path: Path) -> None:
     done = vedit("generate", "-g", str(generator), "--seeds", "0-1", "--frames", "4", "--json", "--quiet", cwd=tmp_path)
     paths = [tmp_path / path for path in json.loads(done.stdout)["videos"]]
@@ -143,3 +164,5 @@ def test_a_decomposition_has_a_row_for_a_content(vedit: Vedit, generator: Path, 
     path = made(vedit("decompose", "-g", str(generator), "--contents", "2", "--motions", "3", cwd=tmp_path))
     found = video.probe(tmp_path / path)
     assert (found.width, found.height) == (96, 64)
+    row = made(vedit("decompose", "-g", str(generator), "--contents", "1", "--motions", "4", "-o", "row.mp4", cwd=tmp_path))
+    assert (video.probe(tmp_path / row).width, video.probe(tmp_path / row).height) == (128, 32)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,7 +22,7 @@ from vedit.pixels import from_pixels
 from vedit.progress import Progress, Task
 from vedit.scores import report
 from vedit.stages import Stages, Tensors, remove_unfinished
-from vedit.timing import TimingError, parse_rate
+from vedit.timing import parse_rate
 from vedit.video import Frame
 from vedit.workspace import Workspace, file_hash, write_tensors
 
@@ -116,7 +114,7 @@ def project(
     yield Progress("report", 0, 1)
     scores = measure(network, latents, target)
     workspace.info |= info | about
-    workspace.info["generator"] = {"name": name if name in dict(models.local_generators()) else str(Path(name).resolve()), "hash": network.hash}
+    workspace.info["generator"] = {"name": name if models.is_known(name) else str(Path(name).resolve()), "hash": network.hash}
     workspace.info["settings"] = footage.settings() | {
         "crop": crop, "fidelity": fidelity, "steps": steps, "perceptual": distance.name, "seed": seed, "precision": precision
     }  # fmt: skip
@@ -127,24 +125,24 @@ def project(
 
 
 def _place(source: Path, out: Path | str | None, overwrite: bool) -> Workspace:
-    """The workspace to write to: new, or the one there if it holds this source."""
+    """The workspace to write to: new, or the one there, finished or not, if it holds this source."""
     path = Path(out) if out is not None else Path(f"{source.stem or 'clip'}.vedit")
-    if path.exists() and not overwrite:
-        if not path.is_dir() or (any(path.iterdir()) and not Workspace.is_project(path)):
-            raise ProjectionError(f"{path} exists and is no project; choose another place with -o")
-        if (path / "project.json").is_file():
-            workspace = Workspace.open(path)
-            if workspace.info.get("source_hash") not in (None, file_hash(source)):
-                raise ProjectionError(f"{path} holds the project of another clip; choose another place with -o, or replace it with --overwrite")
-            remove_unfinished(workspace)
-            return workspace
     if path.exists() and not path.is_dir():
         raise ProjectionError(f"{path} is a file; choose another place with -o")
-    if path.exists() and any(path.iterdir()):
-        if not Workspace.is_project(path):
-            raise ProjectionError(f"{path} is a folder with other files; --overwrite replaces projects only, choose another place with -o")
-        shutil.rmtree(path)
-    return Workspace.create(path)
+    if not path.exists() or not any(path.iterdir()):
+        return Workspace.create(path)
+    if not Workspace.is_project(path):
+        raise ProjectionError(f"{path} is a folder with other files; choose another place with -o")
+    if overwrite:
+        workspace = Workspace.create(path)
+        workspace.clear()
+        return workspace
+    finished = (path / "project.json").is_file()
+    workspace = Workspace.open(path) if finished else Workspace.create(path)  # stages of a killed run tell by their keys whether they fit
+    if workspace.info.get("source_hash") not in (None, file_hash(source)):
+        raise ProjectionError(f"{path} holds the project of another clip; choose another place with -o, or replace it with --overwrite")
+    remove_unfinished(workspace)
+    return workspace
 
 
 def _suited(footage: Footage) -> str:
@@ -233,18 +231,9 @@ def measure(generator: Generator, latents: LatentVideo, target: Target) -> dict[
     for name in ("lpips-alex", "lpips-squeeze"):
         if name not in distances and perceptual.available(name):
             distances[name] = perceptual.load(name, "cpu")
-    scores = report(target.frames.cpu(), rendered, distances).to_dict()
-    return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in scores.items()}
+    return report(target.frames.cpu(), rendered, distances).to_dict()
 
 
 def _rendered(generator: Generator, latents: LatentVideo, t: Tensor) -> Tensor:
     ws, motion_v = latents.at(generator, t)
     return generator.synthesis(ws, motion_v=motion_v)[0].clamp(-1, 1)
-
-
-def check_range(start: float | None, duration: float | None) -> None:
-    """Raise TimingError for a negative start or a duration that is not positive."""
-    if start is not None and not start >= 0:
-        raise TimingError(f"found a start of {start} s; give 0 or more")
-    if duration is not None and not duration > 0:
-        raise TimingError(f"found a duration of {duration} s; give more than 0")

@@ -71,7 +71,7 @@ def generate(
     films = [(content_of(network, seed, psi), seed) for seed in seeds]
     out = Path(out)
     if grid:
-        return [(yield from _film(network, films, t, rate, _file(out), len(films)))]
+        return [(yield from _film(network, films, t, rate, _file(out), None))]
     out.mkdir(parents=True, exist_ok=True)
     paths = []
     for film, seed in zip(films, seeds, strict=True):
@@ -101,10 +101,8 @@ def _file(path: Path) -> Path:
     return path if path.suffix else path.with_suffix(".mp4")
 
 
-def _film(generator: Generator, films: Sequence[tuple[Tensor, int]], t: Tensor, rate: Fraction, path: Path, columns: int) -> Task[Path]:
-    """Write films (content, motion seed) side by side, `columns` in a row."""
-    if len(films) > 1 and columns == len(films):
-        columns = max(1, round(len(films) ** 0.5))
+def _film(generator: Generator, films: Sequence[tuple[Tensor, int]], t: Tensor, rate: Fraction, path: Path, columns: int | None) -> Task[Path]:
+    """Write films (content, motion seed) side by side, `columns` in a row (None: as a square)."""
     streams = [sample(generator, content, motion, t) for content, motion in films]
 
     def pictures() -> Iterator[Pixels]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
+CONTENT = ("project.json", "latents.safetensors", "tuned.safetensors", "edits", "stages", "renders", "preview.mp4", "report.html")
 MAX_JSON = 64 << 20  # bytes: crops and times of a few hours of footage; a larger file is not ours
 
 
@@ -91,6 +92,15 @@ class Workspace:
         """Write project.json."""
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.path / "project.json", json.dumps(self.info, indent=1))
+
+    def clear(self) -> None:
+        """Delete what vedit keeps in the folder; files of others stay."""
+        for name in CONTENT:
+            item = self.path / name
+            if item.is_dir() and not item.is_symlink():
+                shutil.rmtree(item)
+            else:
+                item.unlink(missing_ok=True)
 
     def folder(self, *parts: str) -> Path:
         """A folder inside the project, made if missing."""
@@ -184,8 +194,11 @@ def check_name(name: str) -> str:
 def write_text(path: Path, text: str) -> None:
     """Write a text file beside `path` and rename it there."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    try:
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -193,8 +206,11 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     from safetensors.torch import save_file
 
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, beside)
-    os.replace(beside, path)
+    try:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, beside)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -225,12 +241,14 @@ def file_hash(path: Path) -> str:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > MAX_JSON:
-            raise WorkspaceError(f"{path} has {path.stat().st_size} bytes, more than any project needs; it is not read")
+        if (size := path.stat().st_size) > MAX_JSON:
+            raise WorkspaceError(f"{path} has {size} bytes, more than any project needs; it is not read")
         data = json.loads(path.read_text(encoding="utf-8"))
+    except WorkspaceError:
+        raise
     except FileNotFoundError:
         raise WorkspaceError(f"{path} is missing; project the clip again") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise WorkspaceError(f"{path} is damaged ({error}); project the clip again") from None
     if not isinstance(data, dict):
         raise WorkspaceError(f"{path} holds no table; project the clip again")
