@@ -53,6 +53,29 @@ def test_a_spline_without_spacing_is_refused() -> None:
         Spline.zeros(10.0, 0.0, ())
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"span": torch.tensor([1e30], dtype=torch.float64)},
+        {"span": torch.tensor([float("nan")], dtype=torch.float64)},
+        {"content_spacing": torch.tensor([-1.0], dtype=torch.float64)},
+        {"ws": torch.full((4, 16), float("inf"))},
+    ],
+)
+def test_stored_latents_without_sense_are_refused(generator: Generator, change: dict[str, Tensor]) -> None:
+    with pytest.raises(LatentError):
+        LatentVideo.from_state(latents(generator).state() | change)
+
+
+@pytest.mark.parametrize("name", ["ws", "u", "motion_z", "content", "motion"])
+def test_stored_latents_of_another_generator_are_refused(generator: Generator, name: str) -> None:
+    state = latents(generator).state()
+    LatentVideo.from_state(state).check(generator)
+    state[name] = state[name][..., :-1]
+    with pytest.raises(LatentError, match=name):
+        LatentVideo.from_state(state).check(generator)
+
+
 def test_fading_is_one_within_and_zero_a_code_beyond() -> None:
     t = torch.tensor([-8.0, -4.0, 0.0, 10.0, 14.0, 18.0, 30.0])
     torch.testing.assert_close(fade(t, 10.0, 8.0), torch.tensor([0.0, 0.5, 1.0, 1.0, 0.5, 0.0, 0.0]))

@@ -90,6 +90,8 @@ class Statistics:
             raise StatisticsError(
                 f"{path} holds {found}, wanted directions of schema {SCHEMA}; delete it, it is made anew"
             )
+        if tensors["cross"].ndim != 2 or not meta.keys() >= {"generator", "guidance", "samples"}:
+            raise StatisticsError(f"{path} lacks what channel statistics have; delete it, it is made anew")
         d, e = tensors["cross"].shape
         shapes = {"w_mean": (d,), "w_cov": (d, d), "e_mean": (e,), "e_cov": (e, e), "cross": (d, e)}
         if any(tuple(tensors[name].shape) != shape for name, shape in shapes.items()):
@@ -97,6 +99,12 @@ class Statistics:
                 f"{path}: the shapes of its tensors do not fit each other; delete it, it is made anew"
             )
         return cls(meta["generator"], meta["guidance"], int(meta["samples"]), **tensors)
+
+    def _of(self, generator: str, guidance: str) -> Statistics:
+        """These, which must belong to models of these hashes: files are named by the beginnings alone."""
+        if (self.generator, self.guidance) != (generator, guidance):
+            raise StatisticsError("channel statistics of another generator or text–image model; delete them, they are made anew")
+        return self
 
 
 def statistics(generator: Generator, guidance: Guidance, *, samples: int = SAMPLES, seed: int = 0) -> Task[Statistics]:
@@ -108,11 +116,11 @@ def statistics(generator: Generator, guidance: Guidance, *, samples: int = SAMPL
     key = (generator.hash or model_hash(generator), guidance.hash)
     shipped = ASSETS / "directions" / _file_name(*key)
     if shipped.is_file() and (samples, seed) == (SAMPLES, 0):
-        return Statistics.load(shipped)
+        return Statistics.load(shipped)._of(*key)
     kept = cache_dir().parent / "directions" / _file_name(*key, f"-{samples}-{seed}")
     if kept.is_file():
         try:
-            return Statistics.load(kept)
+            return Statistics.load(kept)._of(*key)
         except StatisticsError:
             kept.unlink()  # damaged: nothing but time is lost
     result = yield from measure(generator, guidance, samples=samples, seed=seed, partial=kept.with_suffix(".part"))
@@ -195,7 +203,7 @@ class _Sums:
             with safe_open(path, "pt") as file:
                 meta = file.metadata()
                 return cls(int(meta["count"]), file.get_tensor("first"), file.get_tensor("second"), int(meta["width"]))
-        except (SafetensorError, KeyError, ValueError):
+        except (SafetensorError, OSError, TypeError, KeyError, ValueError):
             return cls()  # a torn file costs the time it stood for
 
 

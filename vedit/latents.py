@@ -37,9 +37,7 @@ class Spline:
     @classmethod
     def zeros(cls, span: float, spacing: float, shape: tuple[int, ...]) -> Spline:
         """The spline that is zero everywhere, with as many knots as the span wants; raises LatentError."""
-        if not spacing > 0:
-            raise LatentError(f"knots {spacing} frames apart are no spline; the spacing must be positive")
-        return cls(torch.zeros(math.floor(span / spacing) + 4, *shape), spacing, span)
+        return cls(torch.zeros(knots(span, spacing), *shape), spacing, span)
 
     def scaled(self, scale: Tensor) -> Spline:
         """The spline whose values are these times `scale`."""
@@ -58,6 +56,17 @@ class Spline:
         basis = torch.stack([(1 - x) ** 3, 3 * x**3 - 6 * x**2 + 4, -3 * x**3 + 3 * x**2 + 3 * x + 1, x**3], dim=1) / 6
         columns = index.long().unsqueeze(1) + torch.arange(4, device=t.device)
         return torch.zeros(t.shape[0], count, dtype=basis.dtype, device=t.device).scatter(1, columns, basis)
+
+
+def knots(span: float, spacing: float) -> int:
+    """How many coefficients a spline over `span` has; raises LatentError.
+
+    >>> knots(10.0, 2.0)
+    9
+    """
+    if not (spacing > 0 and 0 <= span < math.inf):
+        raise LatentError(f"knots {spacing} frames apart over {span} frames are no spline; the spacing must be positive")
+    return math.floor(span / spacing) + 4
 
 
 def fade(t: Tensor, span: float, distance: float) -> Tensor:
@@ -109,6 +118,23 @@ class LatentVideo:
             further = generator.trajectory(codes.unsqueeze(0))[0]
         return torch.cat([self.u, further[have:]])
 
+    def check(self, generator: Generator) -> None:
+        """Raise LatentError unless every tensor has the shape that this generator wants."""
+        cfg = generator.cfg
+        motion = cfg.motion
+        wanted: dict[str, tuple[Tensor | None, tuple[int, ...] | None, int]] = {  # what there is, its last dimensions, its rank
+            "ws": (self.ws, (generator.num_ws, cfg.w_dim), 2),
+            "u": (self.u, (motion.z_dim if motion.kind == "lstm" else motion.v_dim,) if motion else None, 2),
+            "motion_z": (self.motion_z, (motion.z_dim,) if motion else None, 2),
+            "content": (self.content.coefs if self.content else None, (generator.num_ws, cfg.w_dim), 3),
+            "motion": (self.motion.coefs if self.motion else None, (cfg.motion_dim,) if motion else None, 2),
+        }
+        for name, (tensor, last, rank) in wanted.items():
+            missing = tensor is None and name in ("u", "motion_z") and last is not None
+            if missing or (tensor is not None and (last is None or tensor.ndim != rank or tuple(tensor.shape)[rank - len(last) :] != last)):
+                found = "missing" if tensor is None else f"of shape {list(tensor.shape)}"
+                raise LatentError(f"the stored latents do not fit their generator: {name} is {found}; project the clip again")
+
     def to(self, device: torch.device | str) -> LatentVideo:
         """The same on another device."""
 
@@ -136,15 +162,17 @@ class LatentVideo:
     @classmethod
     def from_state(cls, state: dict[str, Tensor]) -> LatentVideo:
         """The latent video of stored tensors; raises LatentError where they do not fit together."""
+        if not all(tensor.is_floating_point() and tensor.isfinite().all() for tensor in state.values()):
+            raise LatentError("the stored latents hold values that are no finite numbers; project the clip again")
         try:
             span = float(state["span"][0])
             video = cls(state["ws"].clone(), state.get("u"), state.get("motion_z"), span)
             for name in ("content", "motion"):
                 if name in state:
                     spline = Spline(state[name], float(state[f"{name}_spacing"][0]), span)
-                    wanted = Spline.zeros(span, spline.spacing, ()).coefs.shape[0]
-                    if spline.coefs.shape[0] != wanted:
-                        raise LatentError(f"the {name} residual has {spline.coefs.shape[0]} knots, its clip wants {wanted}")
+                    found, wanted = spline.coefs.shape[0], knots(span, spline.spacing)
+                    if found != wanted:
+                        raise LatentError(f"the {name} residual has {found} knots, its clip wants {wanted}; project the clip again")
                     setattr(video, name, spline)
         except (KeyError, IndexError) as error:
             raise LatentError(f"the stored latents lack {error}; project the clip again") from None

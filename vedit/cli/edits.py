@@ -83,7 +83,10 @@ def _split(values: list[str], *wanted: str) -> tuple[Workspace, list[str]]:
 
 
 def _list(workspace: Workspace, console: Console) -> None:
-    data = [workspace.load_edit(name)[0] for name in workspace.list_edits()]
-    rows = [[i, edit["name"], strength_text(edit["strength"]), edit["prompt"]] for i, edit in enumerate(data, 1)]
+    from vedit.editing import load_edits
+
+    edits = load_edits(workspace)
+    data = [edit.to_files()[0] for edit in edits]
+    rows = [[i, edit.name, strength_text(edit.strength), edit.prompt] for i, edit in enumerate(edits, 1)]
     text = table(rows, ["", "name", "strength", "prompt"]) if rows else f"{workspace.path} has no edits"
     console.answer({"project": workspace.path, "edits": data}, text)

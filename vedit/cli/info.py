@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,19 +47,20 @@ def info(
 
 def project_lines(workspace: Workspace) -> list[str]:
     """A project in a few lines: source, generator, scores, edits."""
+    from vedit.editing import load_edits
+
     about = workspace.info
     lines = [f"project {workspace.path}"]
     lines += [f"  {key}: {_flat(value)}" for key, value in about.items() if key not in BULKY]
-    for name in workspace.list_edits():
-        edit, _ = workspace.load_edit(name)
-        lines.append(f"  edit {name}: {edit['prompt']!r} from {edit['neutral']!r}, strength {strength_text(edit['strength'])}")
+    for edit in load_edits(workspace):
+        lines.append(f"  edit {edit.name}: {edit.prompt!r} from {edit.neutral!r}, strength {strength_text(edit.strength)}")
     return lines
 
 
 BULKY = ("times", "crops", "schema", "edits", "source_hash")  # one entry for every frame, or of no use to a person; --json has them
 
 
-def strength_text(keyframes: list[list[float]]) -> str:
+def strength_text(keyframes: Sequence[Sequence[float]]) -> str:
     """Keyframes as a person writes them.
 
     >>> strength_text([[0.0, 0.5]]), strength_text([[0.0, 0.0], [2.0, 1.0]])

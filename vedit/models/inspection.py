@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -36,23 +37,16 @@ def describe(path: Path) -> dict[str, Any]:
         "path": str(path),
         "bytes": path.stat().st_size,
         "tensors": len(shapes),
-        "parameters": sum(_product(shape) for shape in shapes.values()),
+        "parameters": sum(map(math.prod, shapes.values())),
         "types": types,
         **{key: _parsed(value) for key, value in metadata.items()},
     }
-
-
-def _product(shape: list[int]) -> int:
-    result = 1
-    for size in shape:
-        result *= size
-    return result
 
 
 def _parsed(text: str) -> Any:
     if text[:1] in "{[":
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return text
     return text
