@@ -70,6 +70,15 @@ def test_a_small_offset_of_the_picture_survives_with_its_sound() -> None:
     assert plan.shown[0] == pytest.approx(0.08) and plan.audio_start == 0
 
 
+def test_a_clip_from_the_middle_of_its_source_begins_at_zero_with_its_sound() -> None:
+    plan = schedule([time + 0.5 for time in TIMES], END + 0.5, lead=False)
+    assert plan.shown[0] == 0 and plan.audio_start == 0.5
+
+
+def test_broadcast_rates_are_exact() -> None:
+    assert schedule([0.0, 5.0], 10.0, fps="29.97").moments[1] == pytest.approx(1001 / 30000, abs=1e-12)
+
+
 @pytest.mark.parametrize(
     ("first", "last", "kept"), [(0.04, None, TIMES[1:]), (None, 0.1, TIMES[:3]), (0.05, 0.13, [0.09, 0.12])]
 )

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from stylegan_v import Generator
 from vedit import video
 from vedit.devices import pick_device
-from vedit.editing import Edit, load_edits
+from vedit.editing import Edit, check_strength, load_edits
 from vedit.errors import VeditError
 from vedit.latents import LatentVideo
 from vedit.pixels import from_pixels, to_pixels
@@ -24,7 +24,7 @@ from vedit.progress import Task
 from vedit.sampling import motion_codes_of
 from vedit.stitching import PasteBack
 from vedit.streaming import pump
-from vedit.timing import end_time, finite, resample, respeed, subdivide
+from vedit.timing import finite, parse_rate, resample, respeed, subdivide
 from vedit.video.info import Pixels
 from vedit.workspace import GeneratorMismatch, Workspace
 
@@ -82,7 +82,14 @@ class Schedule:
 def scene(workspace: Workspace, edits: Sequence[Choice] | None = None, device: str = "cpu") -> Scene:
     """The scene of a project; `edits` as in `render`."""
     generator = workspace.generator(device)
-    return Scene(generator, workspace.latents().to(device), float(workspace.info["times"][0]), chosen_edits(workspace, edits))
+    latents = workspace.latents()
+    latents.check(generator)
+    chosen = chosen_edits(workspace, edits)
+    widths = {name: layer.affine.weight.shape[0] for name, _, layer in generator.synthesis.layers()}
+    for edit, _ in chosen:
+        if any(widths.get(name) != len(change) for name, change in edit.direction.items()):
+            raise RenderError(f"the edit {edit.name!r} does not fit the generator's layers; remove it (vedit edits rm {edit.name}) and make it again")
+    return Scene(generator, latents.to(device), float(workspace.info["times"][0]), chosen)
 
 
 def chosen_edits(workspace: Workspace, edits: Sequence[Choice] | None) -> tuple[tuple[Edit, float], ...]:
@@ -98,7 +105,7 @@ def chosen_edits(workspace: Workspace, edits: Sequence[Choice] | None) -> tuple[
         if name not in stored:
             raise RenderError(f"this project has no edit {name!r}; it has: {', '.join(stored) or 'none yet'}")
         edit = stored[name]
-        chosen.append((edit if strength is None else replace(edit, strength=((0.0, finite("strength", strength)),)), 1.0))
+        chosen.append((edit if strength is None else replace(edit, strength=check_strength(strength)), 1.0))
     return tuple(chosen)
 
 
@@ -112,16 +119,18 @@ def schedule(
     first: float | None = None,
     last: float | None = None,
     extend: float = 0.0,
+    lead: bool = True,
 ) -> Schedule:
     """Which moments of a clip to render. `first` and `last` are seconds from the clip's first frame, `extend` seconds beyond its end.
 
-    Factor K gives K frames an interval, those of the source unchanged among them; `fps` a constant rate over the clip.
+    Factor K gives K frames an interval, those of the source unchanged among them; `fps` a constant rate over the clip. With `lead`
+    a picture that begins a little after its container's zero keeps that offset; a clip cut from its source's middle has none.
     """
     origin, speed = times[0], finite("speed", speed)
     if speed <= 0:
         raise RenderError(f"found the speed {speed:g}; give a number above 0, such as 0.5")
     if fps is not None:
-        moments = resample(origin, end, Fraction(fps).limit_denominator(1_000_000) / Fraction(speed).limit_denominator(1000))
+        moments = resample(origin, end, parse_rate(fps) / Fraction(speed))
     else:
         moments = subdivide(times, factor or 1)
     interval = moments[-1] - moments[-2] if len(moments) > 1 else max(end - origin, 0.04)
@@ -134,8 +143,8 @@ def schedule(
     if not kept:
         raise RenderError(f"nothing of the clip lies from {first or 0:g} s to {last if last is not None else 'its end'}; it is {end - origin:.3f} s long")
     whole = kept[0] == moments[0]
-    # A clip that begins a little after its container's zero keeps that offset, and with it the sound its place.
-    shift = 0.0 if whole and origin < 1.0 and speed == 1 else kept[0]
+    # With the offset the sound keeps its place.
+    shift = 0.0 if lead and whole and origin < 1.0 and speed == 1 else kept[0]
     shown = respeed([moment - shift for moment in kept], speed)
     stop = min(end, high) if extend or last is not None else None
     return Schedule(kept, shown, interval / speed, shift, stop, whole)
@@ -168,19 +177,22 @@ def render(
     source, the reconstruction and the edit side by side, `sweep` several factors of the edits; `paste_back` adds the change that
     the edits make to the source's own picture. Raises RenderError and the errors of `vedit.video.write`.
     """
-    info = workspace.info
-    plan = schedule(info["times"], info["end"], fps=fps, factor=factor, speed=speed, first=start, last=end, extend=extend)
+    info, rate = workspace.info, None if fps is None else parse_rate(fps)
+    lead = not info["settings"]["start"]
+    plan = schedule(info["times"], info["end"], fps=rate, factor=factor, speed=speed, first=start, last=end, extend=extend, lead=lead)
     whole = scene(workspace, edits, pick_device(device))
     if motion_seed is not None or motion_from is not None:
         whole = replace(whole, latents=_other_motion(whole, plan, motion_seed, motion_from))
     if paste_back and (compare or sweep or motion_seed is not None or motion_from is not None or extend):
         raise RenderError("--paste-back puts the edits into the source's own frames: it goes with no comparison, other motion or extension")
+    if sweep and not whole.edits:
+        raise RenderError("found no edit whose strength --sweep could change; make one first (vedit edit), or leave --no-edits out")
     pictures = _pictures(workspace, whole, plan, compare, sweep, paste_back)
     marks = {
-        f"x{factor}": bool(factor and factor > 1), f"{float(fps or 0):g}fps": fps is not None, f"speed{speed:g}": speed != 1,
+        f"x{factor}": bool(factor and factor > 1), f"{float(rate or 0):g}fps": rate is not None, f"speed{speed:g}": speed != 1,
         "part": start is not None or end is not None, f"plus{extend:g}s": extend > 0, f"motion{motion_seed}": motion_seed is not None,
         "motion-of-" + (motion_from.path.stem if motion_from else ""): motion_from is not None,
-        "sweep": bool(sweep), "compare": compare and not sweep, "pasted": paste_back,
+        "sweep": bool(sweep), "compare": compare, "pasted": paste_back,
     }  # fmt: skip
     target = Path(out) if out is not None else _default_path(workspace, whole, codec, [mark for mark, on in marks.items() if on])
     sound = _sound(info, plan, speed, extend) if audio and codec not in ("gif", "png") else {}
@@ -208,7 +220,7 @@ def _pictures(workspace: Workspace, whole: Scene, plan: Schedule, compare: bool,
     plain = replace(whole, edits=())
     if sweep:
         scenes = [replace(whole, edits=tuple((edit, factor) for edit, _ in whole.edits)) for factor in sweep]
-        return _side_by_side(scenes, plan.moments, None)
+        return _side_by_side(scenes, plan.moments, _Held(workspace) if compare else None)
     if compare:
         scenes = [plain, whole] if whole.edits else [plain]
         return _side_by_side(scenes, plan.moments, _Held(workspace))
@@ -273,8 +285,3 @@ def _default_path(workspace: Workspace, whole: Scene, codec: str, marks: Sequenc
     name = "-".join([*([edit.name for edit, _ in whole.edits] or ["reconstruction"]), *marks])
     suffix = {"ffv1": ".mkv", "vp9": ".webm", "prores": ".mov", "gif": ".gif", "png": ""}.get(codec, ".mp4")
     return workspace.folder("renders") / (name[:100] + suffix)
-
-
-def length(workspace: Workspace) -> float:
-    """Length of a project's clip in seconds."""
-    return float(workspace.info["end"]) - float(workspace.info["times"][0]) or end_time(workspace.info["times"])
