@@ -34,8 +34,8 @@ def demo(out: Path, *, source: Path | None = None, prompt: str = "an old person"
 
     Run again, the projection is taken from where it stands, and an edit of the same prompt is not made twice.
     """
-    out.mkdir(parents=True, exist_ok=True)
     if source is None:
+        out.mkdir(parents=True, exist_ok=True)
         source = CLIP if CLIP.is_file() else (yield from _draw_clip(out / "demo.mp4"))
     workspace = yield from project(source, out=out / f"{source.stem}.vedit")
     name = next((name for name in workspace.list_edits() if workspace.load_edit(name)[0].get("prompt") == prompt), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import time
 import tomllib
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from stylegan_v.config import Config, ConfigError
 from stylegan_v.generator import Generator
 from stylegan_v.training import TrainConfig, Trainer, TrainEvent
 from vedit.errors import VeditError
+from vedit.models.store import plain_name
 from vedit.pixels import save_sheet, to_pixels
 from vedit.progress import Progress, Task
 from vedit.scores import motion_correlation, psnr
@@ -42,6 +44,7 @@ class Recipe(Config):
     def __post_init__(self) -> None:
         if isinstance(self.train, dict):
             object.__setattr__(self, "train", TrainConfig.from_dict(self.train))
+        self._require(isinstance(self.name, str) and plain_name(self.name), "name", "letters, digits, '.', '_', '+' and '-'")
         self._require_counts("save_every")
         world(self.world)
 
@@ -68,7 +71,10 @@ def train(recipe: Recipe, out: Path, *, resume: bool = False, device: str = "cpu
     if state.exists():
         if not resume:
             raise RecipeError(f"{out} already holds a run; go on with --resume or choose another folder")
-        trainer.load(state)
+        try:
+            trainer.load(state)
+        except (ValueError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise RecipeError(f"the run in {out} cannot go on ({' '.join(str(error).split())[:300]}); choose another --out") from error
     total = recipe.train.total_steps
     started, since = time.monotonic(), trainer.frames
     sums: dict[str, list[float]] = {}

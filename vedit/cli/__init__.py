@@ -42,7 +42,7 @@ HELP = """Find a clip in a video generator, change it by words, render it at any
 `vedit demo` does all four with a clip that ships; `vedit COMMAND --help` shows
 more examples."""
 
-RESUMABLE = ("project", "upsample", "demo", "models")
+RESUMABLE = ("project", "upsample", "demo", "models", "train")
 STOPPED = 130  # what shells report for a program ended by Ctrl-C
 
 app = typer.Typer(
@@ -111,8 +111,9 @@ def main() -> None:
             complain(f"this is a bug in vedit: {type(error).__name__}: {error} (VEDIT_TRACEBACK=1 shows where; please report it)")
         status = 1
     if status == STOPPED:
-        resumable = len(sys.argv) > 1 and sys.argv[1] in RESUMABLE
-        complain("run the same command again to go on" if resumable else "nothing half-written was left", kind="stopped")
+        command = sys.argv[1] if len(sys.argv) > 1 else ""
+        remedy = "run the same command with --resume to go on" if command == "train" else "run the same command again to go on"
+        complain(remedy if command in RESUMABLE else "nothing half-written was left", kind="stopped")
     sys.exit(status if isinstance(status, int) else 0)
 
 
