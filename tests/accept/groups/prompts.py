@@ -188,15 +188,12 @@ def change(samples: Samples, delta: Delta) -> float:
 
 
 def matching_scale(samples: Samples, delta: Delta, wanted: float) -> float:
-    """The factor at which a direction changes the frames by `wanted`, to about 2 %."""
-    low, high = 0.0, 1.0
-    while change(samples, {name: high * value for name, value in delta.items()}) < wanted and high < 1000:
-        low, high = high, 2 * high
-    for _ in range(6):
-        middle = (low + high) / 2
-        too_small = change(samples, {name: middle * value for name, value in delta.items()}) < wanted
-        low, high = (middle, high) if too_small else (low, middle)
-    return (low + high) / 2
+    """The factor at which a direction changes the frames by `wanted`, to a few per cent: the change grows about as its square."""
+    scale = 1.0
+    for _ in range(4):
+        found = change(samples, {name: scale * value for name, value in delta.items()})
+        scale *= min(4.0, max(0.25, (wanted / max(found, 1e-12)) ** 0.5))
+    return scale
 
 
 def spoken(target: Target) -> str:
