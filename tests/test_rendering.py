@@ -65,6 +65,12 @@ def test_a_plain_schedule_is_the_source() -> None:
     assert plan.moments == TIMES and plan.shown == TIMES and plan.whole and plan.audio_start == 0
 
 
+def test_a_last_frame_that_is_held_is_held_again_unless_frames_are_made_between() -> None:
+    assert schedule(TIMES, 0.5).last_duration == pytest.approx(0.34)
+    assert schedule(TIMES, 0.5, speed=2.0).last_duration == pytest.approx(0.17)
+    assert schedule(TIMES, 0.5, factor=2).last_duration == pytest.approx(0.02)
+
+
 def test_a_small_offset_of_the_picture_survives_with_its_sound() -> None:
     plan = schedule([time + 0.08 for time in TIMES], END + 0.08)
     assert plan.shown[0] == pytest.approx(0.08) and plan.audio_start == 0

@@ -147,7 +147,9 @@ def schedule(
     shift = 0.0 if lead and whole and origin < 1.0 and speed == 1 else kept[0]
     shown = respeed([moment - shift for moment in kept], speed)
     stop = min(end, high) if extend or last is not None else None
-    return Schedule(kept, shown, interval / speed, shift, stop, whole)
+    # Frame for frame, the last one stands as long as in the source, which may differ from the interval before it.
+    as_source = fps is None and kept[-1] == times[-1] < end and (factor or 1) == 1 and not extend
+    return Schedule(kept, shown, (end - times[-1] if as_source else interval) / speed, shift, stop, whole)
 
 
 def render(
