@@ -7,9 +7,27 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.test_latents import latents
+from tests.tiny_generator import tiny_generator
 from vedit.progress import Progress, Task, finish
 from vedit.stages import Stages, Tensors, remove_unfinished
-from vedit.workspace import Workspace, WorkspaceError, file_hash
+from vedit.workspace import Workspace, WorkspaceError, file_hash, stat_of
+
+
+def finished(path: Path) -> Workspace:
+    """A project with the least that a finished one has."""
+    workspace = Workspace.create(path)
+    workspace.info |= {
+        "times": [0.0, 0.04],
+        "end": 0.08,
+        "crops": [[[64.0, 0.0, 0.0], [0.0, 64.0, 0.0]]] * 2,
+        "generator": {"name": "g", "hash": "h"},
+        "source": "clip.mp4",
+        "source_hash": "s",
+        "settings": {"start": None, "duration": None, "fps": None},
+    }
+    workspace.save()
+    return workspace
 
 
 class Counter:
@@ -78,7 +96,7 @@ def test_leftovers_of_a_killed_run_are_removed(tmp_path: Path) -> None:
 
 
 def test_workspace_edits_are_ordered_renamed_and_removed(tmp_path: Path) -> None:
-    workspace = Workspace.create(tmp_path / "a.vedit")
+    workspace = finished(tmp_path / "a.vedit")
     for name in ("old", "beard", "red"):
         workspace.save_edit(name, {"name": name}, {"b4.conv1": torch.ones(3)})
     workspace.move_edit("red", 0)
@@ -101,8 +119,7 @@ def test_the_newest_project_is_found(tmp_path: Path) -> None:
     import os
 
     for age, name in enumerate(("new", "old")):
-        workspace = Workspace.create(tmp_path / f"{name}.vedit")
-        workspace.save()
+        workspace = finished(tmp_path / f"{name}.vedit")
         os.utime(workspace.path / "project.json", (1000 - age, 1000 - age))
     assert Workspace.newest(tmp_path).path.name == "new.vedit"
     with pytest.raises(WorkspaceError, match="no project"):
@@ -114,6 +131,51 @@ def test_damaged_project_files_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "project.json").write_text(text)
     with pytest.raises(WorkspaceError):
         Workspace.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("times", [0.0, float("nan")]),
+        ("times", [0.04, 0.0]),
+        ("times", []),
+        ("end", -1.0),
+        ("crops", [[[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]] * 2),
+        ("crops", [[[64.0, 0.0, 0.0], [0.0, 64.0, 0.0]]]),
+        ("generator", "portraits-1"),
+        ("edits", ["../../x"]),
+        ("settings", {}),
+        ("source", 3),
+    ],
+)
+def test_projects_that_make_no_sense_are_refused_in_one_line(tmp_path: Path, key: str, value: object) -> None:
+    workspace = finished(tmp_path)
+    workspace.info[key] = value
+    workspace.save()
+    with pytest.raises(WorkspaceError):
+        Workspace.open(tmp_path)
+
+
+def test_a_source_that_changed_is_noticed(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"one")
+    workspace = finished(tmp_path / "a.vedit")
+    workspace.info |= {"source": str(clip), "source_hash": file_hash(clip), "source_stat": stat_of(clip)}
+    assert workspace.source() == clip
+    clip.write_bytes(b"other")
+    with pytest.raises(WorkspaceError, match="changed"):
+        workspace.source()
+    clip.write_bytes(b"one")  # another date, the same bytes
+    assert workspace.source() == clip
+
+
+def test_latents_of_another_project_are_noticed(tmp_path: Path) -> None:
+    generator = tiny_generator()
+    for name in "ab":
+        finished(tmp_path / name).save_latents(latents(generator, span=10.0 + len(name) * ord(name)))
+    (tmp_path / "a" / "latents.safetensors").replace(tmp_path / "b" / "latents.safetensors")
+    with pytest.raises(WorkspaceError, match="does not belong"):
+        Workspace.open(tmp_path / "b").latents()
 
 
 def test_a_folder_hash_sees_names_and_bytes(tmp_path: Path) -> None:

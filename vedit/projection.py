@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from stylegan_v import Generator
-from vedit import alignment, models, perceptual, video
+from vedit import alignment, models, video
+from vedit import perceptual as distances
 from vedit.devices import pick_device, pick_precision
 from vedit.errors import VeditError
 from vedit.inversion import InversionConfig, Target, add_residuals, initialise, invert, prior
@@ -24,7 +25,7 @@ from vedit.scores import report
 from vedit.stages import Stages, Tensors, remove_unfinished
 from vedit.timing import parse_rate
 from vedit.video import Frame
-from vedit.workspace import Workspace, file_hash, write_tensors
+from vedit.workspace import Workspace, file_hash, stat_of
 
 SAMPLED_FRAMES = 9  # looked at to choose a generator
 FACE_SHARE = 0.5
@@ -102,15 +103,17 @@ def project(
     name = str(generator) if generator is not None else _suited(footage)
     yield Progress("prepare", 0, 1, f"generator {name}")
     network = models.load_generator(name, place).set_precision(pick_precision(precision, place))
-    distance = _perceptual(perceptual, place)
-    workspace = _place(source, out, overwrite)
+    distance = distances.load(perceptual, place)
     source_hash = file_hash(source)
+    workspace = _place(source, source_hash, out, overwrite)
     info = {"source": str(source.resolve()), "source_hash": source_hash, "size": [found.width, found.height], "audio": found.audio}
+    info |= {"source_stat": stat_of(source)}
     stages = Stages(workspace, source_hash)
     frames, t, about = yield from _cropped(stages, footage, crop, network)
+    if overwrite:  # not before the new clip is known to be readable and cropped
+        workspace.clear()
     target = Target.of(from_pixels(frames).to(place), t.to(place), distance)
     latents = yield from _found(stages, network, target, cfg, fidelity, seed, distance.name)
-    write_tensors(workspace.path / "latents.safetensors", latents.state())
     yield Progress("report", 0, 1)
     scores = measure(network, latents, target)
     workspace.info |= info | about
@@ -119,12 +122,12 @@ def project(
         "crop": crop, "fidelity": fidelity, "steps": steps, "perceptual": distance.name, "seed": seed, "precision": precision
     }  # fmt: skip
     workspace.info["scores"] = scores
-    workspace.save()
+    workspace.save_latents(latents)
     yield Progress("report", 1, 1)
     return workspace
 
 
-def _place(source: Path, out: Path | str | None, overwrite: bool) -> Workspace:
+def _place(source: Path, source_hash: str, out: Path | str | None, overwrite: bool) -> Workspace:
     """The workspace to write to: new, or the one there, finished or not, if it holds this source."""
     path = Path(out) if out is not None else Path(f"{source.stem or 'clip'}.vedit")
     if path.exists() and not path.is_dir():
@@ -134,12 +137,10 @@ def _place(source: Path, out: Path | str | None, overwrite: bool) -> Workspace:
     if not Workspace.is_project(path):
         raise ProjectionError(f"{path} is a folder with other files; choose another place with -o")
     if overwrite:
-        workspace = Workspace.create(path)
-        workspace.clear()
-        return workspace
+        return Workspace.create(path)
     finished = (path / "project.json").is_file()
     workspace = Workspace.open(path) if finished else Workspace.create(path)  # stages of a killed run tell by their keys whether they fit
-    if workspace.info.get("source_hash") not in (None, file_hash(source)):
+    if workspace.info.get("source_hash") not in (None, source_hash):
         raise ProjectionError(f"{path} holds the project of another clip; choose another place with -o, or replace it with --overwrite")
     remove_unfinished(workspace)
     return workspace
@@ -162,10 +163,6 @@ def _spread(footage: Footage, count: int) -> list[Any]:
                 images, every = images[::2], every * 2
         seen += 1
     return images
-
-
-def _perceptual(name: str, device: str) -> perceptual.Perceptual:
-    return perceptual.load(name, device)
 
 
 def _cropped(stages: Stages, footage: Footage, crop: str, generator: Generator) -> Task[tuple[Tensor, Tensor, dict[str, Any]]]:
@@ -227,11 +224,11 @@ def _found(
 def measure(generator: Generator, latents: LatentVideo, target: Target) -> dict[str, Any]:
     """The spec's figures of a reconstruction: PSNR, perceptual distances, sharpness, motion."""
     rendered = torch.cat([_rendered(generator, latents, t) for t in target.t.split(16)]).cpu()
-    distances: dict[str, Callable[[Tensor, Tensor], Tensor]] = {target.perceptual.name: target.perceptual}
+    judges: dict[str, Callable[[Tensor, Tensor], Tensor]] = {target.perceptual.name: target.perceptual}
     for name in ("lpips-alex", "lpips-squeeze"):
-        if name not in distances and perceptual.available(name):
-            distances[name] = perceptual.load(name, "cpu")
-    return report(target.frames.cpu(), rendered, distances).to_dict()
+        if name not in judges and distances.available(name):
+            judges[name] = distances.load(name, "cpu")
+    return report(target.frames.cpu(), rendered, judges).to_dict()
 
 
 def _rendered(generator: Generator, latents: LatentVideo, t: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from stylegan_v import Generator
 from vedit import video
 from vedit.devices import pick_device
-from vedit.editing import Edit, check_strength, load_edits
+from vedit.editing import Edit, check_strength
 from vedit.errors import VeditError
 from vedit.latents import LatentVideo
 from vedit.pixels import from_pixels, to_pixels
@@ -26,9 +26,10 @@ from vedit.stitching import PasteBack
 from vedit.streaming import pump
 from vedit.timing import finite, parse_rate, resample, respeed, subdivide
 from vedit.video.info import Pixels
-from vedit.workspace import GeneratorMismatch, Workspace
+from vedit.workspace import Workspace, WorkspaceError
 
 CHUNK = 16  # frames rendered at a time
+LONGEST = 24 * 3600.0  # seconds that a clip can be extended by
 PANEL = 256  # pixels: the least height of a panel of a comparison
 EDITED = {"comment": "edited: rendered from a video generator's latent space (vedit)"}
 
@@ -94,17 +95,15 @@ def scene(workspace: Workspace, edits: Sequence[Choice] | None = None, device: s
 
 def chosen_edits(workspace: Workspace, edits: Sequence[Choice] | None) -> tuple[tuple[Edit, float], ...]:
     """All edits of a project (None), or the named ones in that order; a number replaces an edit's own strength."""
-    stored = {edit.name: edit for edit in load_edits(workspace)}
-    for edit in stored.values():
-        if edit.generator != workspace.info["generator"]["hash"]:
-            raise RenderError(f"the edit {edit.name!r} was made for another generator; remove it (vedit edits rm {edit.name}) and make it again")
-    if edits is None:
-        return tuple((edit, 1.0) for edit in stored.values())
+    known = workspace.list_edits()
+    wanted = [(name, None) for name in known] if edits is None else edits
     chosen = []
-    for name, strength in edits:
-        if name not in stored:
-            raise RenderError(f"this project has no edit {name!r}; it has: {', '.join(stored) or 'none yet'}")
-        edit = stored[name]
+    for name, strength in wanted:
+        if name not in known:
+            raise RenderError(f"this project has no edit {name!r}; it has: {', '.join(known) or 'none yet'}")
+        edit = Edit.from_files(*workspace.load_edit(name))
+        if edit.generator != workspace.info["generator"]["hash"]:
+            raise RenderError(f"the edit {name!r} was made for another generator; remove it (vedit edits rm {name}) and make it again")
         chosen.append((edit if strength is None else replace(edit, strength=check_strength(strength)), 1.0))
     return tuple(chosen)
 
@@ -135,6 +134,8 @@ def schedule(
         moments = subdivide(times, factor or 1)
     interval = moments[-1] - moments[-2] if len(moments) > 1 else max(end - origin, 0.04)
     if extend:
+        if not 0 < finite("extend", extend) <= LONGEST:
+            raise RenderError(f"found an extension of {extend:g} s; give more than 0 and at most {LONGEST:g}")
         begin = moments[-1]
         moments = moments + [begin + (i + 1) * interval for i in range(round(finite("extend", extend) / interval))]
     low = origin + (first or 0.0) - 1e-9
@@ -192,12 +193,12 @@ def render(
     pictures = _pictures(workspace, whole, plan, compare, sweep, paste_back)
     marks = {
         f"x{factor}": bool(factor and factor > 1), f"{float(rate or 0):g}fps": rate is not None, f"speed{speed:g}": speed != 1,
-        "part": start is not None or end is not None, f"plus{extend:g}s": extend > 0, f"motion{motion_seed}": motion_seed is not None,
-        "motion-of-" + (motion_from.path.stem if motion_from else ""): motion_from is not None,
-        "sweep": bool(sweep), "compare": compare, "pasted": paste_back,
+        f"from{start or 0:g}s": start is not None, f"to{end or 0:g}s": end is not None, f"plus{extend:g}s": extend > 0,
+        f"motion{motion_seed}": motion_seed is not None, "motion-of-" + (motion_from.path.stem if motion_from else ""): motion_from is not None,
+        "sweep" + "".join(f"{value:+g}" for value in sweep or []): bool(sweep), "compare": compare, "pasted": paste_back,
     }  # fmt: skip
-    target = Path(out) if out is not None else _default_path(workspace, whole, codec, [mark for mark, on in marks.items() if on])
-    sound = _sound(info, plan, speed, extend) if audio and codec not in ("gif", "png") else {}
+    target = Path(out) if out is not None else _default_path(workspace, whole.edits, edits, codec, marks)
+    sound = _sound(workspace, plan, speed, extend) if audio and codec not in ("gif", "png") else {}
     metadata = EDITED if whole.edits else {"comment": "rendered from a video generator's latent space (vedit)"}
 
     def write(images: Iterator[Pixels]) -> video.Written:
@@ -263,7 +264,7 @@ def _other_motion(whole: Scene, plan: Schedule, seed: int | None, other: Workspa
         raise RenderError("this project's generator makes single images: there is no motion to exchange")
     if other is not None:
         if other.info["generator"]["hash"] != generator.hash:
-            raise GeneratorMismatch(other.info["generator"]["name"], generator.hash, other.info["generator"]["hash"])
+            raise RenderError(f"{other.path} was made with another generator ({other.info['generator']['name']}); its motion means nothing to this one")
         theirs = other.latents().to(generator.device)
         return LatentVideo(latents.ws, theirs.u, theirs.motion_z, theirs.span, None, theirs.motion)
     span = (max(plan.moments) - whole.origin) * generator.fps
@@ -271,19 +272,24 @@ def _other_motion(whole: Scene, plan: Schedule, seed: int | None, other: Workspa
     return LatentVideo(latents.ws, generator.trajectory(codes)[0], codes[0], span)
 
 
-def _sound(info: dict[str, Any], plan: Schedule, speed: float, extend: float) -> dict[str, Any]:
-    if not info.get("audio"):
+def _sound(workspace: Workspace, plan: Schedule, speed: float, extend: float) -> dict[str, Any]:
+    if not workspace.info.get("audio"):
         return {}
-    source = Path(info["source"])
-    if not source.exists():
-        raise RenderError(f"the sound's source {source} is gone; bring it back or render with --no-audio")
+    try:
+        source = workspace.source()
+    except WorkspaceError as error:
+        raise RenderError(f"{error}; or render with --no-audio") from None
     return {
         "audio_from": source, "audio_start": plan.audio_start, "audio_end": plan.audio_end, "audio_speed": speed, "extend_silence": extend
     }  # fmt: skip
 
 
-def _default_path(workspace: Workspace, whole: Scene, codec: str, marks: Sequence[str]) -> Path:
-    """A speaking name in the project's renders folder: the edits, and what else sets this render apart."""
-    name = "-".join([*([edit.name for edit, _ in whole.edits] or ["reconstruction"]), *marks])
+def _default_path(workspace: Workspace, edits: Sequence[tuple[Edit, float]], chosen: Sequence[Choice] | None, codec: str, marks: Mapping[str, bool]) -> Path:
+    """A speaking name in the project's renders folder: the edits with strengths of their own, and what else sets this render apart."""
+    strengths = {name: strength for name, strength in chosen or [] if strength is not None}
+    names = [edit.name + (f"={strengths[edit.name]:g}" if edit.name in strengths else "") for edit, _ in edits] or ["reconstruction"]
+    name = "-".join([*names, *(mark for mark, on in marks.items() if on)])
     suffix = {"ffv1": ".mkv", "vp9": ".webm", "prores": ".mov", "gif": ".gif", "png": ""}.get(codec, ".mp4")
     return workspace.folder("renders") / (name[:100] + suffix)
+
+

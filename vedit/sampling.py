@@ -20,6 +20,7 @@ from vedit.timing import parse_rate
 from vedit.video.info import Pixels
 
 CHUNK = 16  # frames rendered at a time
+MAX_FRAMES = 1_000_000  # eleven hours at 25 frames/s
 
 
 class SamplingError(VeditError, ValueError):
@@ -36,7 +37,9 @@ def motion_codes_of(generator: Generator, seed: int, max_t: float) -> Tensor:
     """motion_z [1, M, C] of a seed, long enough for `max_t`; a longer one begins with the same codes."""
     assert generator.cfg.motion is not None
     rng = torch.Generator().manual_seed(seed + (1 << 32))  # apart from the seed's content
-    return torch.randn(1, generator.num_motion_codes(max_t), generator.cfg.motion.z_dim, generator=rng).to(generator.device)
+    # Code by code: torch fills the end of a large draw in another order, which would depend on the length.
+    rows = [torch.randn(generator.cfg.motion.z_dim, generator=rng) for _ in range(generator.num_motion_codes(max_t))]
+    return torch.stack(rows).unsqueeze(0).to(generator.device)
 
 
 @torch.no_grad()
@@ -63,8 +66,8 @@ def generate(
     device: str = "auto",
 ) -> Task[list[Path]]:
     """Random videos: one file a seed in the folder `out`, or with `grid` all of them in the file `out`; returns the paths."""
-    if frames < 1 or not seeds:
-        raise SamplingError(f"found {frames} frames of {len(seeds)} seeds; give at least one of each")
+    if not 1 <= frames <= MAX_FRAMES or not seeds:
+        raise SamplingError(f"found {frames} frames of {len(seeds)} seeds; give at least one of each, and at most {MAX_FRAMES} frames")
     network = models.load_generator(generator, pick_device(device))
     rate = parse_rate(fps if fps is not None else network.fps)
     t = torch.arange(frames, dtype=torch.float64) * (network.fps / float(rate))

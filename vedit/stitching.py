@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,21 +12,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vedit.errors import VeditError
 from vedit.timing import parse_rate
 from vedit.video import Frame
 from vedit.video.info import Pixels
-from vedit.workspace import Workspace, file_hash
+from vedit.workspace import Workspace
 
 if TYPE_CHECKING:
     from vedit.rendering import Scene
 
 FEATHER = 0.12  # of the crop's side: the width over which the difference fades in from the crop's edge
 CHUNK = 8
-
-
-class StitchError(VeditError, ValueError):
-    """The source cannot be edited in its own picture."""
 
 
 class PasteBack:
@@ -37,10 +31,8 @@ class PasteBack:
         self.scene, self.plain = scene, replace(scene, edits=())
         self.times = [float(time) for time in workspace.info["times"]]
         self.crops = np.asarray(workspace.info["crops"], dtype=np.float64)  # [T, 2, 3]: crop fractions to source pixels
-        self.source = Path(workspace.info["source"])
         self.settings = workspace.info["settings"]
-        if not self.source.exists() or file_hash(self.source) != workspace.info["source_hash"]:
-            raise StitchError(f"the source {self.source} is gone or has changed; bring it back, or render without --paste-back")
+        self.source = workspace.source()
 
     def pictures(self, moments: Sequence[float]) -> Iterator[Pixels]:
         """One picture, uint8 [H, W, 3], for each moment (seconds, as the source counts them, ascending)."""

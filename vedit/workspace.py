@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from torch import Tensor
 
 from vedit.errors import VeditError
@@ -62,6 +63,7 @@ class Workspace:
         info = _read_json(file)
         if info.get("schema") != SCHEMA:
             raise WorkspaceError(f"{path} has project schema {info.get('schema')!r}, this vedit reads {SCHEMA}; project the clip again")
+        _check(file, info)
         return cls(path, info)
 
     @classmethod
@@ -94,13 +96,24 @@ class Workspace:
         write_text(self.path / "project.json", json.dumps(self.info, indent=1))
 
     def clear(self) -> None:
-        """Delete what vedit keeps in the folder; files of others stay."""
+        """Delete what vedit keeps in the folder, but for the stages, whose keys tell what they belong to; files of others stay."""
         for name in CONTENT:
+            if name == "stages":
+                continue
             item = self.path / name
             if item.is_dir() and not item.is_symlink():
                 shutil.rmtree(item)
             else:
                 item.unlink(missing_ok=True)
+
+    def source(self) -> Path:
+        """The source, if it is still there and still the same; raises WorkspaceError."""
+        path = Path(self.info["source"])
+        # The hash of a long film takes seconds: it is asked for only where size or date have changed.
+        same = path.exists() and (stat_of(path) == self.info.get("source_stat") or file_hash(path) == self.info["source_hash"])
+        if not same:
+            raise WorkspaceError(f"the source {path} is gone or has changed; bring it back, or project the clip again")
+        return path
 
     def folder(self, *parts: str) -> Path:
         """A folder inside the project, made if missing."""
@@ -109,10 +122,22 @@ class Workspace:
         return folder
 
     def latents(self) -> LatentVideo:
-        """The clip's `LatentVideo`."""
+        """The clip's `LatentVideo`; raises WorkspaceError where it is not the one that project.json speaks of."""
         from vedit.latents import LatentVideo
 
-        return LatentVideo.from_state(read_tensors(self.path / "latents.safetensors"))
+        path = self.path / "latents.safetensors"
+        state = read_tensors(path)
+        if file_hash(path) != self.info.get("latents"):
+            raise WorkspaceError(f"{path} does not belong to this project.json (a run was killed, or a file exchanged); project the clip again")
+        return LatentVideo.from_state(state)
+
+    def save_latents(self, latents: LatentVideo) -> None:
+        """Write the latents and, with their hash, project.json."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        path = self.path / "latents.safetensors"
+        write_tensors(path, latents.state())
+        self.info["latents"] = file_hash(path)
+        self.save()
 
     def frames(self) -> Tensor:
         """The cropped source, uint8 [T, H, W, 3], at the generator's size."""
@@ -137,16 +162,17 @@ class Workspace:
     def save_edit(self, name: str, data: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Write an edit, new (last in order) or in place of the one of that name."""
         folder = self.path / "edits" / check_name(name)
-        beside = self.folder("edits") / f".{uuid.uuid4().hex}"
+        beside, old = (self.folder("edits") / f".{uuid.uuid4().hex}" for _ in range(2))
         beside.mkdir()
         try:
             write_tensors(beside / "direction.safetensors", tensors)
             write_text(beside / "edit.json", json.dumps(data, indent=1))
             if folder.exists():
-                shutil.rmtree(folder)
+                os.replace(folder, old)
             os.replace(beside, folder)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
         if not self.has_edit(name):
             self.info.setdefault("edits", []).append(name)
         self.save()
@@ -182,6 +208,27 @@ class Workspace:
         if not self.has_edit(name):
             known = ", ".join(self.list_edits()) or "none yet"
             raise WorkspaceError(f"this project has no edit {name!r}; it has: {known}")
+
+
+def _check(file: Path, info: dict[str, Any]) -> None:
+    """Raise WorkspaceError unless project.json has what a finished project has: it may come from anywhere."""
+    try:
+        times = np.asarray(info["times"], dtype=np.float64)
+        crops = np.asarray(info["crops"], dtype=np.float64)
+        good = times.ndim == 1 and len(times) > 0 and bool(np.isfinite(times).all()) and bool((np.diff(times) > 0).all())
+        good = good and times[0] <= float(info["end"]) < float("inf") and crops.shape == (len(times), 2, 3) and bool(np.isfinite(crops).all())
+        good = good and bool((np.abs(np.linalg.det(crops[:, :, :2])) > 1e-6).all())
+        good = good and all(isinstance(info["generator"][key], str) for key in ("name", "hash"))
+        good = good and all(isinstance(info[key], str) for key in ("source", "source_hash"))
+        good = good and {"start", "duration", "fps"} <= set(info["settings"])
+        for name in info["edits"]:
+            check_name(name)
+    except WorkspaceError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise WorkspaceError(f"{file} is damaged ({type(error).__name__}: {error}); project the clip again") from None
+    if not good:
+        raise WorkspaceError(f"{file} is damaged (times, crops, generator, source or settings make no sense); project the clip again")
 
 
 def check_name(name: str) -> str:
@@ -224,6 +271,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise WorkspaceError(f"the project lacks {path.name} ({path}); project the clip again") from None
     except (SafetensorError, OSError) as error:
         raise WorkspaceError(f"{path} is damaged ({error}); project the clip again") from None
+
+
+def stat_of(path: Path) -> list[int]:
+    """Size in bytes and time of the last change in nanoseconds."""
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns]
 
 
 def file_hash(path: Path) -> str:
