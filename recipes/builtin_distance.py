@@ -89,7 +89,9 @@ def shift(x: Tensor, rng: torch.Generator) -> Tensor:
     angle, zoom = _between(-0.15, 0.15, rng), 1 + _between(-0.1, 0.1, rng)
     turn = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]) * zoom
     moved = base @ turn.T if float(torch.rand(1, generator=rng)) < 0.3 else base
-    return functional.grid_sample(x, moved + bend * 2 / SIZE, mode="bicubic", padding_mode="reflection", align_corners=False)
+    return functional.grid_sample(
+        x, moved + bend * 2 / SIZE, mode="bicubic", padding_mode="reflection", align_corners=False
+    )
 
 
 def colour(x: Tensor, rng: torch.Generator) -> Tensor:
@@ -109,7 +111,12 @@ def colour(x: Tensor, rng: torch.Generator) -> Tensor:
 
 def pairs(images: Tensor, per: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Frames [K per, 3, H, W] and distorted copies, kind after kind; "other" mixes in another frame."""
-    distortions: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {"blur": blur, "noise": noise, "shift": shift, "colour": colour}
+    distortions: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
+        "blur": blur,
+        "noise": noise,
+        "shift": shift,
+        "colour": colour,
+    }
     left, right = [], []
     for kind in KINDS:
         for _ in range(per):
@@ -141,8 +148,13 @@ def truth(a: Tensor, b: Tensor) -> np.ndarray:
 
 def show(label: str, found: np.ndarray, wanted: np.ndarray, per: int) -> None:
     """Print rank correlations over all and within each kind, and the usual ratio of the values."""
-    within = [f"{kind} {spearmanr(found[i * per : i * per + per], wanted[i * per : i * per + per])[0]:.3f}" for i, kind in enumerate(KINDS)]
-    print(f"{label}: {spearmanr(found, wanted)[0]:.3f} ({', '.join(within)}), value / LPIPS {np.median(found / (wanted + 1e-6)):.2f}")
+    within = [
+        f"{kind} {spearmanr(found[i * per : i * per + per], wanted[i * per : i * per + per])[0]:.3f}"
+        for i, kind in enumerate(KINDS)
+    ]
+    print(
+        f"{label}: {spearmanr(found, wanted)[0]:.3f} ({', '.join(within)}), value / LPIPS {np.median(found / (wanted + 1e-6)):.2f}"
+    )
 
 
 def main() -> None:

@@ -146,14 +146,18 @@ def test_auto_takes_what_is_there_and_says_so(
     for variable in ("VEDIT_MODEL_PATH", "XDG_CACHE_HOME", "TORCH_HOME"):
         monkeypatch.setenv(variable, str(tmp_path))
     assert perceptual.load("auto").name == "builtin"
+    assert perceptual.available("builtin") and not perceptual.available("lpips-alex")
     monkeypatch.setenv("VEDIT_MODEL_PATH", str(request.getfixturevalue("test_data") / "weights"))
-    assert perceptual.load("auto").name == "lpips-squeeze"
-    assert perceptual.load("lpips-alex").name == "lpips-alex"
+    assert perceptual.load("auto").name == "lpips-alex"
+    assert perceptual.load("lpips-squeeze").name == "lpips-squeeze"
+    assert perceptual.available("lpips-alex") and not perceptual.available("lpips-vgg")
 
 
 def test_an_unknown_name_is_one_clear_line() -> None:
     with pytest.raises(perceptual.UnknownDistance, match="'ssim'; choose one of auto"):
         perceptual.load("ssim")
+    with pytest.raises(perceptual.UnknownDistance):
+        perceptual.available("ssim")
 
 
 def test_builtin_agrees_with_lpips_in_rank(test_data: Path) -> None:

@@ -4,4 +4,14 @@ from vedit.alignment.crops import AlignmentError, Crops, find_crops, invert
 from vedit.alignment.extract import extract
 from vedit.alignment.faces import Detector, Face, faces_in, load_detector
 
-__all__ = ["AlignmentError", "Crops", "Detector", "Face", "extract", "faces_in", "find_crops", "invert", "load_detector"]
+__all__ = [
+    "AlignmentError",
+    "Crops",
+    "Detector",
+    "Face",
+    "extract",
+    "faces_in",
+    "find_crops",
+    "invert",
+    "load_detector",
+]

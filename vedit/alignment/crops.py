@@ -72,7 +72,9 @@ def find_crops(frames: Iterable[Frame], mode: str = "auto", detector: Detector |
     times, sizes, tracker = _look(frames, detector)
     track = tracker.best()
     if mode == "face" and times and track is None:
-        raise AlignmentError(f"found no face in {tracker.looked} frames; choose --crop center or x,y,w,h, or another clip")
+        raise AlignmentError(
+            f"found no face in {tracker.looked} frames; choose --crop center or x,y,w,h, or another clip"
+        )
     if track is not None and (mode == "face" or tracker.seen > MOST * tracker.looked):
         return Crops(matrices_of(smooth(track, np.array(times))), "face")
     squares = [_inside(box, size) if box else _centre(size) for size in sizes]
@@ -112,12 +114,16 @@ def _box(mode: str) -> tuple[float, float, float] | None:
     try:
         x, y, width, height = (float(part) for part in mode.split(","))
     except ValueError:
-        raise AlignmentError(f"found --crop {mode!r}; choose auto, face, center or x,y,w,h in pixels of the source") from None
+        raise AlignmentError(
+            f"found --crop {mode!r}; choose auto, face, center or x,y,w,h in pixels of the source"
+        ) from None
     if not np.isfinite([x, y, width, height]).all() or width <= 0 or x < 0 or y < 0:
         raise AlignmentError(f"found --crop {mode!r}; x and y of at least 0 and a size above 0 are wanted")
     if width != height:
         side = min(width, height)
-        raise AlignmentError(f"found --crop {mode!r}, {width:g}x{height:g}; a square is wanted, such as {x:g},{y:g},{side:g},{side:g}")
+        raise AlignmentError(
+            f"found --crop {mode!r}, {width:g}x{height:g}; a square is wanted, such as {x:g},{y:g},{side:g},{side:g}"
+        )
     return x, y, width
 
 

@@ -31,7 +31,9 @@ def extract(image: NDArray[np.uint8] | Tensor, matrix: NDArray[np.float64], size
     along = ((np.arange(size) + 0.5) / size)[:, None] + offsets  # [size, taps], fractions
     region, left, top = _region(pixels, matrix)
     rows = max(1, CHUNK // (size * taps * taps))
-    parts = [_rows(region, _local(matrix, left, top), along[begin : begin + rows], along) for begin in range(0, size, rows)]
+    parts = [
+        _rows(region, _local(matrix, left, top), along[begin : begin + rows], along) for begin in range(0, size, rows)
+    ]
     return torch.cat(parts).add(0.5 + 1e-4).clamp(0, 255).to(torch.uint8)  # rounds halves up, in spite of float32
 
 
@@ -39,7 +41,9 @@ def _rows(region: Tensor, matrix: NDArray[np.float64], y: NDArray[np.float64], x
     """Means of the samples [h, size, 3] at fractions y [h, taps] and x [size, taps] of the region [1, 3, H, W]."""
     (h, taps), size = y.shape, len(x)
     down, across = y.reshape(-1, 1), x.reshape(1, -1)
-    points = np.stack([row[0] * across + row[1] * down + row[2] for row in matrix], axis=-1)  # [h taps, size taps, 2], pixels
+    points = np.stack(
+        [row[0] * across + row[1] * down + row[2] for row in matrix], axis=-1
+    )  # [h taps, size taps, 2], pixels
     scale = np.array([region.shape[3], region.shape[2]]) / 2
     grid = torch.from_numpy((points / scale - 1).astype(np.float32))[None]
     samples = functional.grid_sample(region, grid, mode="bilinear", padding_mode="border", align_corners=False)
