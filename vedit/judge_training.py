@@ -32,7 +32,7 @@ class JudgeRecipe:
     batch: int = 64
     width: int = 24
     learning_rate: float = 2e-3
-    blur: float = 0.8  # largest Gaussian sigma, pixels
+    blur: float = 1.8  # largest Gaussian sigma, pixels
     noise: float = 0.06  # largest standard deviation, of a range of 2
     tint: float = 0.04  # standard deviation of each channel's offset and gain
     seed: int = 4_000_000
@@ -113,17 +113,17 @@ def augment(frames: Tensor, recipe: JudgeRecipe, rng: torch.Generator) -> Tensor
 
 
 def _shift_and_blur(frames: Tensor, shift: float, blur: float, rng: torch.Generator) -> Tensor:
-    """Convolve every frame with a 5×5 Gaussian of its own width (up to `blur`) and centre (up to `shift` off), in pixels."""
+    """Convolve every frame with a Gaussian of its own width (up to `blur`, mostly less) and centre (up to `shift` off), in pixels."""
     count, channels = frames.shape[:2]
-    taps = torch.arange(-2.0, 3.0)
-    sigma = 0.3 + (blur - 0.3) * torch.rand(count, 1, generator=rng) if blur > 0.3 else torch.full((count, 1), 0.3)
+    reach = max(2, math.ceil(2 * blur))
+    taps = torch.arange(-reach, reach + 1.0)
+    sigma = 0.3 + max(0.0, blur - 0.3) * torch.rand(count, 1, generator=rng).square()
     kernels = []
     for _ in range(2):  # down, across
         centre = (torch.rand(count, 1, generator=rng) * 2 - 1) * shift
         kernel = torch.exp(-0.5 * ((taps - centre) / sigma).square())
-        kernels.append(kernel / kernel.sum(dim=1, keepdim=True))
-    weight = torch.einsum("nh,nw->nhw", *kernels).repeat_interleave(channels, dim=0).unsqueeze(1)
-    padded = functional.pad(frames, (2, 2, 2, 2), mode="replicate")
-    return functional.conv2d(
-        padded.reshape(1, count * channels, *padded.shape[2:]), weight, groups=count * channels
-    ).view_as(frames)
+        kernels.append((kernel / kernel.sum(dim=1, keepdim=True)).repeat_interleave(channels, dim=0))
+    groups = count * channels  # every frame has a kernel of its own: one group a channel, first down, then across
+    padded = functional.pad(frames, (reach,) * 4, mode="replicate").flatten(0, 1).unsqueeze(0)
+    down = functional.conv2d(padded, kernels[0][:, None, :, None], groups=groups)
+    return functional.conv2d(down, kernels[1][:, None, None, :], groups=groups).view_as(frames)
