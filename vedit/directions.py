@@ -114,7 +114,7 @@ def statistics(generator: Generator, guidance: Guidance, *, samples: int = SAMPL
     both models, the number of samples and the seed, so that another model never gets these.
     """
     key = (generator.hash or model_hash(generator), guidance.hash)
-    shipped = ASSETS / "directions" / _file_name(*key)
+    shipped = shipped_path(generator, guidance)
     if shipped.is_file() and (samples, seed) == (SAMPLES, 0):
         return Statistics.load(shipped)._of(*key)
     kept = cache_dir().parent / "directions" / _file_name(*key, f"-{samples}-{seed}")
@@ -127,6 +127,11 @@ def statistics(generator: Generator, guidance: Guidance, *, samples: int = SAMPL
     result.save(kept)
     kept.with_suffix(".part").unlink(missing_ok=True)
     return result
+
+
+def shipped_path(generator: Generator, guidance: Guidance) -> Path:
+    """Where the statistics of a built-in generator with the built-in text–image model are kept in the package."""
+    return ASSETS / "directions" / _file_name(generator.hash or model_hash(generator), guidance.hash)
 
 
 def measure(
