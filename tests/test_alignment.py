@@ -84,7 +84,8 @@ def test_a_ramp_is_sampled_to_a_fraction_of_a_pixel(side: float, angle: float) -
     found = extract(ramp(120, 120), crop, 32).numpy().astype(float)
     assert np.abs(found[..., 0] - expected[0]).max() <= 0.55  # half a grey level is a quarter of a pixel here
     assert np.abs(found[..., 1] - expected[1]).max() <= 0.55
-    assert abs((found[..., 0] - expected[0]).mean()) < 0.15  # four phases of rounding at worst
+    if angle:  # an upright ramp rounds alike everywhere
+        assert abs((found[..., 0] - expected[0]).mean()) < 0.05
     assert (found[..., 2] == 77).all()
 
 
