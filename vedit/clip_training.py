@@ -58,6 +58,7 @@ class ClipRecipe(BaseModel):
     text_steps: int = Field(gt=0)
     text_batch: int = Field(512, gt=1)
     text_learning_rate: float = Field(2e-3, gt=0)
+    text_attribute_weight: float = Field(10.0, ge=0)
     image_steps: int = Field(gt=0)
     image_batch: int = Field(128, gt=1)
     image_learning_rate: float = Field(3e-3, gt=0)
@@ -122,11 +123,13 @@ class ClipTraining:
             torch.manual_seed(recipe.seed)
             self.model: Any = CustomTextCLIP(**config)
             self.head = nn.Linear(config["embed_dim"], columns)
+            self.text_head = nn.Linear(config["embed_dim"], columns)
+            self.tower_head = nn.Linear(config["embed_dim"], columns)
             self.tower = AttributeTower(columns, len(self.worlds), config["embed_dim"])
         self.mask: Tensor = self.model.text.attn_mask
         self.model.visual.to(memory_format=torch.channels_last)
         self.tokens = SimpleTokenizer(context_length=config["text_cfg"]["context_length"])
-        self.text_optimiser = _optimiser([self.model.text, self.tower], [self.model.logit_scale], recipe.weight_decay)
+        self.text_optimiser = _optimiser([self.model.text, self.text_head, self.tower, self.tower_head], [self.model.logit_scale], recipe.weight_decay)
         self.image_optimiser = _optimiser([self.model.visual, self.head], [], recipe.weight_decay)
         self.seen_words: set[str] = set()
         self.seen_tokens = torch.zeros(config["text_cfg"]["vocab_size"], dtype=torch.bool)
@@ -178,14 +181,17 @@ class ClipTraining:
         # open_clip's mask has the full length; causal, it may be cut with the tokens
         self.model.text.attn_mask = self.mask[: tokens.shape[1], : tokens.shape[1]]
         vectors = F.normalize(self.model.encode_text(tokens), dim=-1)
-        logits = self.model.logit_scale.exp() * self.tower(*_side_by_side(rows)) @ vectors.T
+        seen = self.tower(*_side_by_side(rows))
+        logits = self.model.logit_scale.exp() * seen @ vectors.T
         labels = torch.arange(len(logits))
-        loss = (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
+        contrast = (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
+        attribute = _attribute_loss(self.text_head, vectors, rows)
+        loss = contrast + recipe.text_attribute_weight * (attribute + _attribute_loss(self.tower_head, seen, rows))
         factor = _schedule(self.step, recipe.warmup, recipe.text_steps)
         self._advance(self.text_optimiser, loss, recipe.text_learning_rate * factor)
         with torch.no_grad():
             self.model.logit_scale.clamp_(max=math.log(100))
-        return {"contrast": loss.item()}
+        return {"contrast": contrast.item(), "attributes": attribute.item()}
 
     def image_step(self) -> dict[str, float]:
         """One step towards the vectors that the attributes of the images have, on a batch of every world."""
@@ -204,9 +210,7 @@ class ClipTraining:
         with torch.no_grad():
             targets = self.tower(*_side_by_side(rows))
         off = (vectors - targets).square().sum(dim=1).mean()
-        read = self.head(vectors * math.sqrt(vectors.shape[1]))
-        known = torch.block_diag(*[torch.ones_like(row) for row in rows])
-        attribute = ((read - torch.block_diag(*rows)).square() * known).sum() / known.sum()
+        attribute = _attribute_loss(self.head, vectors, rows)
         factor = _schedule(self.step - recipe.text_steps, recipe.warmup, recipe.image_steps)
         self._advance(
             self.image_optimiser, off + recipe.attribute_weight * attribute, recipe.image_learning_rate * factor
@@ -259,7 +263,8 @@ class ClipTraining:
             optimiser.load_state_dict(saved)
 
     def _modules(self) -> dict[str, nn.Module]:
-        return {"model": self.model, "head": self.head, "tower": self.tower}
+        heads = {"head": self.head, "text_head": self.text_head, "tower_head": self.tower_head}
+        return {"model": self.model, "tower": self.tower, **heads}
 
     def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
         return {"text_optimiser": self.text_optimiser, "image_optimiser": self.image_optimiser}
@@ -268,6 +273,13 @@ class ClipTraining:
 def _side_by_side(rows: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Attributes over all worlds' columns [B, A], zero in the other worlds', and which world it is [B, W]."""
     return torch.block_diag(*rows), torch.block_diag(*[torch.ones(len(row), 1) for row in rows])
+
+
+def _attribute_loss(head: nn.Linear, vectors: Tensor, rows: list[Tensor]) -> Tensor:
+    """Mean squared error of what a linear head reads from unit vectors [B, E], over the columns of each one's own world."""
+    read = head(vectors * math.sqrt(vectors.shape[1]))
+    known = torch.block_diag(*[torch.ones_like(row) for row in rows])
+    return ((read - torch.block_diag(*rows)).square() * known).sum() / known.sum()
 
 
 def export(
