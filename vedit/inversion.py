@@ -29,14 +29,14 @@ class InversionConfig(Config):
     visits: int = 32
     batch: int = 12
     lr: float = 0.1
-    residual_lr: float = 0.06
+    residual_lr: float = 0.015
     noise: float = 0.05
     pixel: float = 5.0
     difference: float = 20.0
     content_prior: float = 2e-4
     row_prior: float = 1e-3
     motion_prior: float = 2e-4
-    residual_prior: float = 2e-5
+    residual_prior: float = 5e-4
     content_knots: float = 8.0
     motion_knots: float = 2.0
 

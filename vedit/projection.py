@@ -115,7 +115,7 @@ def project(
     target = Target.of(from_pixels(frames).to(place), t.to(place), distance)
     latents = yield from _found(stages, network, target, cfg, fidelity, seed, distance.name)
     yield Progress("report", 0, 1)
-    scores = measure(network, latents, target)
+    scores = measure(network.set_precision(torch.float32), latents, target)  # as it will be rendered
     workspace.info |= info | about
     workspace.info["generator"] = {"name": name if models.is_known(name) else str(Path(name).resolve()), "hash": network.hash}
     workspace.info["settings"] = footage.settings() | {
