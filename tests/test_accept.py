@@ -26,7 +26,9 @@ def test_a_figure_that_does_not_exist_passes_no_bar() -> None:
 
 def test_the_table_is_saved_as_strict_json_and_markdown(tmp_path: Path) -> None:
     rows = [table.at_least("psnr", math.inf, 32, " dB"), table.skip("sound", "clip is absent")]
-    table.save(rows, tmp_path)
+    (tmp_path / "sound").mkdir()
+    table.save_group(rows, tmp_path / "sound", "abc123+")
+    table.collect(tmp_path, ["golden", "sound"])
     saved = json.loads(
         (tmp_path / "table.json").read_text(), parse_constant=lambda name: (_ for _ in ()).throw(ValueError(name))
     )

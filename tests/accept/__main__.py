@@ -6,6 +6,7 @@ import argparse
 import importlib
 import os
 import pkgutil
+import subprocess
 import sys
 import time
 import traceback
@@ -40,6 +41,12 @@ def run(name: str, module: ModuleType, setting: Setting) -> Iterator[Row]:
         (setting.out / "traceback.txt").write_text(traceback.format_exc())
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:160]
         yield Row("ran to its end", "no error", reason, "FAIL", {}, name, time.monotonic() - begin)
+
+
+def commit() -> str:
+    """The commit that is measured, with + where the working tree differs from it."""
+    done = subprocess.run(["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -86,14 +93,17 @@ def main(arguments: list[str] | None = None) -> int:
     rows: list[Row] = []
     for name in chosen:
         print(f"{name} …", flush=True)
+        own: list[Row] = []
         for row in run(
             name,
             known[name],
             Setting(options.out / name, options.data, tuple(options.beside), options.clip, options.quick),
         ):
-            rows.append(row)
+            own.append(row)
             print(f"  {row.verdict:6} {row.check}: {row.figure}" + (f" (bar {row.bar})" if row.bar else ""), flush=True)
-            table.save(rows, options.out)
+            table.save_group(own, options.out / name, commit())
+        rows += own
+    table.collect(options.out, list(known))
     print("\n" + "\n".join(table.lines(rows)))
     failed = sum(row.verdict == "FAIL" for row in rows)
     print(

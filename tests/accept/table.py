@@ -95,7 +95,7 @@ def _spread(values: float | Sequence[float], pick: Any, unit: str, digits: int) 
     extreme = pick(listed)
     shown = f"{extreme:.{digits}g}{unit}"
     if len(listed) > 1:
-        shown += f" ({'worst' if len(listed) > 1 else ''} of {len(listed)}; median {sorted(listed)[len(listed) // 2]:.{digits}g})"
+        shown += f" (worst of {len(listed)}; median {sorted(listed)[len(listed) // 2]:.{digits}g})"
     return extreme, shown
 
 
@@ -107,19 +107,27 @@ def lines(rows: Sequence[Row]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """The table for a note or a README."""
-    text = "| check | bar | figure | verdict | command |\n|---|---|---|---|---|\n"
-    return text + "".join(f"| {r.check} | {r.bar} | {r.figure} | {r.verdict} | `{r.command}` |\n" for r in rows)
+def save_group(rows: Sequence[Row], folder: Path, commit: str) -> None:
+    """Write one group's rows (strict JSON: nan and inf become null) beside its pictures."""
+    values = [_plain(asdict(row) | {"command": row.command, "commit": commit}) for row in rows]
+    _write(folder / "rows.json", json.dumps(values, indent=1, allow_nan=False))
 
 
-def save(rows: Sequence[Row], folder: Path) -> None:
-    """Write `table.md` and `table.json` (strict JSON: nan and inf become null)."""
-    values = [_plain(asdict(row) | {"command": row.command}) for row in rows]
-    for name, text in (("table.json", json.dumps(values, indent=1, allow_nan=False)), ("table.md", markdown(rows))):
-        beside = folder / f".{name}.{os.getpid()}.part"
-        beside.write_text(text)
-        beside.replace(folder / name)
+def collect(out: Path, names: Sequence[str]) -> None:
+    """Write `table.md` and `table.json` of all groups measured into `out` so far, this time or earlier."""
+    files = [out / name / "rows.json" for name in names]
+    rows = [row for file in files if file.is_file() for row in json.loads(file.read_text())]
+    text = "| check | bar | figure | verdict | command | commit |\n|---|---|---|---|---|---|\n"
+    for row in rows:
+        text += "| {check} | {bar} | {figure} | {verdict} | `{command}` | {commit} |\n".format(**row)
+    _write(out / "table.json", json.dumps(rows, indent=1, allow_nan=False))
+    _write(out / "table.md", text)
+
+
+def _write(path: Path, text: str) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside.write_text(text)
+    beside.replace(path)
 
 
 def _plain(value: Any) -> Any:

@@ -19,7 +19,7 @@ def run(setting: Setting) -> Iterator[Row]:
     if not files:
         yield holds("hostile snapshots", "refused or inert", "found no tests/test_*snapshot*.py", ok=False)
         return
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
+    command = [sys.executable, "-m", "pytest", "-v", "--no-header", "-p", "no:cacheprovider", *files]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, env=environment(VEDIT_TEST_DATA=str(setting.data))
     )
