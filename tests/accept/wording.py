@@ -20,9 +20,17 @@ def prompt_delta(generator: Generator, prompt: str, clip: str) -> Delta:
     return finish(editing.make(generator, prompt, clip=clip)).direction
 
 
-def random_delta(generator: Generator, ws: Tensor, motion_v: Tensor, like: Delta, rng: torch.Generator) -> Delta:
-    """A random direction over the layers that `like` touches, every channel as wide as its style varies over ws [N, L, D]."""
-    with torch.no_grad():
-        styles = generator.styles(ws, motion_v)
-    spread = {name: styles[name].flatten(0, 1).std(dim=0) for name in like}
-    return {name: 0.3 * value * torch.randn(value.shape, generator=rng) for name, value in spread.items()}
+def random_deltas(generator: Generator, motion_v: Tensor, like: Delta, pairs: int, rng: torch.Generator) -> list[Delta]:
+    """Random directions over the layers that `like` touches, each the way from one random content to another, and all their opposites.
+
+    They stay among styles that the generator knows, as an edit does; with its opposite, a direction's linear part cancels in
+    the mean, which then shows what *any* change of that size does to an attribute.
+    """
+    found: list[Delta] = []
+    for _ in range(pairs):
+        z = torch.randn(2, generator.cfg.z_dim, generator=rng)
+        with torch.no_grad():
+            styles = generator.styles(generator.mapping(z), motion_v[:1, :1].expand(2, -1, -1))
+        way = {name: (styles[name][1] - styles[name][0]).flatten() for name in like}
+        found += [way, {name: -value for name, value in way.items()}]
+    return found

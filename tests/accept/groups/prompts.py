@@ -12,14 +12,14 @@ from torch import Tensor
 from stylegan_v import Generator
 from tests.accept import footage
 from tests.accept.table import Row, Setting, at_least, at_most, holds, stated
-from tests.accept.wording import Delta, prompt_delta, random_delta
+from tests.accept.wording import Delta, prompt_delta, random_deltas
 from vedit import judge as judges
-from vedit import models, pixels
+from vedit import models, pixels, scores
 from vedit.judge import Judge, Target
 from vedit.worlds.portraits_colours import hue_target
 
 ORDER = 70
-SAMPLES, MOMENTS, CONTROLS = 16, 4, 8
+SAMPLES, MOMENTS, CONTROLS = 16, 4, 4
 
 
 def hue(attribute: str, word: str) -> Target:
@@ -112,36 +112,48 @@ def draw(generator_name: str, world_name: str, clips: int) -> Samples:
 
 def valid(samples: Samples, prompts: Mapping[str, Target]) -> Iterator[Row]:
     """The judge's R² on generator frames, whose truth is known by pairing; then on the world's own."""
+    columns = samples.judge.columns + samples.judge.motions
     for frames_of, generator in (("generator", samples.generator), ("world", None)):
         truth, read = (
             values.unflatten(0, (-1, MOMENTS)).mean(dim=1)
             for values in judges.readings(samples.judge, generator, frames=MOMENTS)
         )
-        columns = samples.judge.columns + samples.judge.motions
-        along, seen = {}, {}
+        along, seen, correlation = {}, {}, {}
         for prompt, target in prompts.items():
-            pair = truth @ target.row(columns), read @ target.row(columns)
-            along[prompt] = float(judges.r_squared(*pair))
+            wanted, found = truth @ target.row(columns), read @ target.row(columns)
             column, low, high = SEEN.get(prompt, (columns[0], -1.0, 1.0))
             inside = (truth[:, columns.index(column)] >= low) & (truth[:, columns.index(column)] <= high)
-            seen[prompt] = float(judges.r_squared(pair[0][inside], pair[1][inside]))
-        check = f"judge of {samples.judge.world_name} on {frames_of} frames, R² "
-        worst = min(seen, key=lambda prompt: seen[prompt])
-        yield at_least(
-            f"{check}along the prompts’ targets where visible (worst: {worst})",
-            list(seen.values()),
-            0.9,
-            seen=seen,
-            everywhere=along,
+            along[prompt] = float(judges.r_squared(wanted, found))
+            seen[prompt] = float(judges.r_squared(wanted[inside], found[inside]))
+            correlation[prompt] = scores.pearson(wanted[inside], found[inside])
+        check = f"judge of {samples.judge.world_name} on {frames_of} frames, "
+        if generator is not None:
+            worst = min(seen, key=lambda prompt: seen[prompt])
+            yield at_least(
+                f"{check}R² along the prompts’ targets where visible (worst: {worst})",
+                list(seen.values()),
+                0.9,
+                seen=seen,
+            )
+        yield stated(
+            f"{check}R² along the targets where visible (everywhere)", listed(seen, along), seen=seen, everywhere=along
         )
         yield stated(
-            f"{check}along the targets, everywhere",
-            ", ".join(f"{prompt} {value:.2f}" for prompt, value in along.items()),
+            f"{check}correlation along the targets where visible", listed(correlation), correlation=correlation
         )
         each = dict(zip(columns, judges.r_squared(truth, read).tolist(), strict=True))
-        lowest = ", ".join(f"{name} {value:.2f}" for name, value in sorted(each.items(), key=lambda item: item[1])[:6])
+        low6 = dict(sorted(each.items(), key=lambda item: item[1])[:6])
         good = sum(value >= 0.9 for value in each.values())
-        yield stated(f"{check}of every column", f"≥ 0.9 on {good} of {len(each)}; lowest {lowest}", columns=each)
+        yield stated(
+            f"{check}R² of every column", f"≥ 0.9 on {good} of {len(each)}; lowest {listed(low6)}", columns=each
+        )
+
+
+def listed(figures: Mapping[str, float], beside: Mapping[str, float] | None = None) -> str:
+    """Figures by name, a second one of each in brackets."""
+    return ", ".join(
+        f"{name} {value:.2f}" + (f" ({beside[name]:.2f})" if beside else "") for name, value in figures.items()
+    )
 
 
 def measure(folder: Path, samples: Samples, prompt: str, target: Target, delta: Delta) -> tuple[Row, list[bool]]:
@@ -161,24 +173,18 @@ def measure(folder: Path, samples: Samples, prompt: str, target: Target, delta: 
     return holds(name, "≥ 80 %", figure, sum(counts) >= 0.8 * len(counts), **values), counts
 
 
-def control(samples: Samples, prompt: str, target: Target, delta: Delta, directions: int) -> Row:
-    """The mean response to random directions of the same mean squared image change."""
-    wanted = change(samples, delta)
-    moved = []
-    for seed in range(directions):
-        wild = random_delta(
-            samples.generator,
-            samples.ws,
-            samples.motion_v,
-            delta,
-            torch.Generator().manual_seed(footage.HELD_OUT + seed),
-        )
+def control(samples: Samples, prompt: str, target: Target, delta: Delta, pairs: int) -> Row:
+    """The mean response to random directions, and their opposites, of the same mean squared image change."""
+    wanted, moved = change(samples, delta), []
+    rng = torch.Generator().manual_seed(footage.HELD_OUT)
+    for wild in random_deltas(samples.generator, samples.motion_v, delta, pairs, rng):
         scale = matching_scale(samples, wild, wanted)
         read = samples.judged(samples.edited({name: scale * value for name, value in wild.items()}))
         moved.append(judges.response(samples.read, read, target, samples.judge.columns))
-    each = torch.stack(moved)  # [directions, N]
+    each = torch.stack(moved)  # [2 · pairs, N]
     spread = float(each.mean(dim=1).square().mean().sqrt())
-    check = f"“{prompt}”: {directions} random directions of equal image change, mean response (rms of one {spread:.2f})"
+    counts = float((each >= judges.COUNTS).float().mean())
+    check = f"“{prompt}”: {len(each)} random directions of equal image change, mean response (rms of one {spread:.2f}; {counts:.0%} count)"
     return at_most(check, abs(float(each.mean())), judges.CONTROL, " sd", responses=each.tolist(), image_change=wanted)
 
 
