@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from tests.commands import Ran, Vedit, one_line_error, python
+from tests.tiny_project import finished
 from vedit import __version__
 from vedit.cli import COMMANDS, console
 from vedit.cli.parse import BadArgument, parse_edit, parse_length, parse_seeds
+from vedit.editing import Edit
 from vedit.progress import Progress, Task
-from vedit.workspace import Workspace
 
 HEAVY = ("torch", "torchvision", "stylegan_v", "av", "open_clip", "cv2", "numpy", "scipy", "decord", "lpips")
 GROUPS = ("edits", "models")
@@ -135,12 +136,13 @@ def test_our_warnings_are_one_line_and_other_libraries_are_silent() -> None:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A folder with a project of two edits, `old` and `beard`."""
-    workspace = Workspace.create(tmp_path / "head.vedit")
-    workspace.info |= {"source": "clip.mp4", "scores": {"psnr": 31.234567}}
+    workspace = finished(tmp_path / "head.vedit")
+    workspace.info["scores"] = {"psnr": 31.234567}
     workspace.save()
-    for name, strength in (("old", [[0, 0], [2, 1]]), ("beard", [[0, 0.5]])):
-        data = {"schema": 1, "name": name, "prompt": f"a person, {name}", "neutral": "a person", "strength": strength}
-        workspace.save_edit(name, data, {"b4.conv1": torch.zeros(3)})
+    for name, strength in (("old", ((0.0, 0.0), (2.0, 1.0))), ("beard", ((0.0, 0.5),))):
+        direction = {"b4.conv1": torch.zeros(3)}
+        made = Edit(name, f"a person, {name}", "a person", strength, direction, generator="h")
+        workspace.save_edit(name, *made.to_files())
     return tmp_path
 
 

@@ -9,25 +9,10 @@ import torch
 
 from tests.test_latents import latents
 from tests.tiny_generator import tiny_generator
+from tests.tiny_project import finished
 from vedit.progress import Progress, Task, finish
 from vedit.stages import Stages, Tensors, remove_unfinished
 from vedit.workspace import Workspace, WorkspaceError, file_hash, stat_of
-
-
-def finished(path: Path) -> Workspace:
-    """A project with the least that a finished one has."""
-    workspace = Workspace.create(path)
-    workspace.info |= {
-        "times": [0.0, 0.04],
-        "end": 0.08,
-        "crops": [[[64.0, 0.0, 0.0], [0.0, 64.0, 0.0]]] * 2,
-        "generator": {"name": "g", "hash": "h"},
-        "source": "clip.mp4",
-        "source_hash": "s",
-        "settings": {"start": None, "duration": None, "fps": None},
-    }
-    workspace.save()
-    return workspace
 
 
 class Counter:

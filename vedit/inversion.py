@@ -21,7 +21,11 @@ from vedit.progress import Progress, Task
 
 @dataclass(frozen=True)
 class InversionConfig(Config):
-    """Weights and lengths of the inversion. Knots are in frames of the source; `visits` is how often a stage sees each frame."""
+    """Weights and lengths of the inversion. Knots are in frames of the source; `visits` is how often a stage sees each frame.
+
+    The priors keep the content where the generator's own contents are, and its rows together: far from there a clip of a real
+    face comes back a little closer (1.3 dB on a talking head), but an edit of it falls apart.
+    """
 
     candidates: int = 256
     motions: int = 48
@@ -29,14 +33,14 @@ class InversionConfig(Config):
     visits: int = 32
     batch: int = 12
     lr: float = 0.1
-    residual_lr: float = 0.015
+    residual_lr: float = 0.03
     noise: float = 0.05
     pixel: float = 5.0
-    difference: float = 20.0
-    content_prior: float = 2e-4
-    row_prior: float = 1e-3
+    difference: float = 60.0
+    content_prior: float = 2e-2
+    row_prior: float = 5e-2
     motion_prior: float = 2e-4
-    residual_prior: float = 5e-4
+    residual_prior: float = 5e-3
     content_knots: float = 8.0
     motion_knots: float = 2.0
 
