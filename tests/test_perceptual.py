@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -9,12 +10,13 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from tests.distortions import KINDS, blurred, distorted
-from vedit import perceptual
+from vedit import alignment, perceptual, video
 from vedit.perceptual.builtin import BuiltinDistance
 from vedit.perceptual.lpips_distance import Lpips
 from vedit.perceptual.protocol import Perceptual
 from vedit.perceptual.squeeze_features import SqueezeFeatures
 from vedit.perceptual.weights import BadWeights
+from vedit.pixels import from_pixels
 from vedit.worlds.portraits import Portraits
 
 
@@ -160,19 +162,36 @@ def test_an_unknown_name_is_one_clear_line() -> None:
         perceptual.available("ssim")
 
 
-def test_builtin_agrees_with_lpips_in_rank(test_data: Path) -> None:
-    """Over distorted world frames; real footage is measured beside the acceptance figures."""
-    frames, rng = portraits(24), torch.Generator().manual_seed(1)
+def photographs(clips: Path) -> Tensor:
+    """Squares of each real clip's first frame, [N, 3, 64, 64]: the middle, and four smaller ones around it."""
+    paths = sorted(clips.glob("*.mp4"))
+    assert paths, f"no clips in {clips}"
+    squares = []
+    for path in paths:
+        image = next(iter(video.read(path))).image
+        height, width = image.shape[:2]
+        for share, x, y in ((1.0, 0.5, 0.5), (0.6, 0.1, 0.1), (0.6, 0.9, 0.1), (0.5, 0.2, 0.9), (0.5, 0.7, 0.6)):
+            side = share * min(height, width)
+            matrix = np.array([[side, 0, x * (width - side)], [0, side, y * (height - side)]])
+            squares.append(alignment.extract(image, matrix, 64))
+    return from_pixels(torch.stack(squares))
+
+
+@pytest.mark.parametrize("footage, wanted", [("photographs", 0.85), ("portraits", 0.75)])
+def test_builtin_agrees_with_lpips_in_rank(footage: str, wanted: float, test_data: Path) -> None:
+    """World frames have less texture than photographs: their blurs are underrated against other distortions."""
+    frames = photographs(test_data / "clips") if footage == "photographs" else portraits(24)
+    frames, rng = frames.repeat(2, 1, 1, 1), torch.Generator().manual_seed(1)
     reference, own = Lpips("alex", test_data / "weights/alexnet_features.safetensors"), BuiltinDistance()
     expected, found = {}, {}
     for kind in KINDS:
-        copies = torch.cat([distorted(frame[None], kind, rng) for frame in frames.repeat(2, 1, 1, 1)])
+        copies = torch.cat([distorted(frame[None], kind, rng) for frame in frames])
         with torch.no_grad():
-            expected[kind] = reference(copies, frames.repeat(2, 1, 1, 1))
-            found[kind] = own(copies, frames.repeat(2, 1, 1, 1))
-    for kind in KINDS:
-        assert spearmanr(expected[kind], found[kind]).statistic >= 0.7, kind
-    assert spearmanr(torch.cat(list(expected.values())), torch.cat(list(found.values()))).statistic >= 0.85
+            expected[kind], found[kind] = reference(copies, frames), own(copies, frames)
+    ranks = {kind: spearmanr(expected[kind], found[kind]).statistic for kind in KINDS}
+    assert min(ranks.values()) >= 0.7, ranks
+    overall = spearmanr(torch.cat(list(expected.values())), torch.cat(list(found.values()))).statistic
+    assert overall >= wanted, ranks
 
 
 def test_squeeze_features_have_one_vector_a_frame(test_data: Path, frames: Tensor) -> None:
