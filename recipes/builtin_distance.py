@@ -2,11 +2,12 @@
 
 Command: python recipes/builtin_distance.py --fit CLIP... --held CLIP...    (LPIPS's weights on VEDIT_MODEL_PATH)
 Fits on world portraits and frames of the --fit clips, 64², each against a distorted copy; the held-out side has other portraits
-and the --held clips. The shipped weights came from the same fit over sample photographs; both are printed.
-Hardware and time: 21 s of one CPU core.
-Result: Spearman against LPIPS on the held-out side, 1,000 pairs: shipped weights 0.87 (blurs 0.87, noises 0.87, shifts 0.94,
-colours 0.84, mixed with another frame 0.92), values 0.92 of LPIPS's; weights fitted here 0.87, values 0.69: no reason to change.
-Clips: two talking heads, a person, a cloud time lapse and a sunset; one head and the clouds were fitted on.
+and the --held clips. The shipped weights lie between such fits with more and with less weight on small distances.
+Hardware and time: 15 s of one CPU core.
+Result: Spearman against LPIPS on the held-out side, 1,000 pairs: shipped weights 0.90 (blurs 0.88, noises 0.91, shifts 0.94,
+colours 0.86, mixed with another frame 0.94), values 0.66 of LPIPS's; fitted here 0.89, no reason to change. Clips: two talking heads,
+a person, a cloud time lapse and a sunset; one head and the clouds were fitted on. Blurs weigh less than in LPIPS (0.2 of its
+value), so that on drawn portraits alone the order within each kind holds (0.84 to 0.98) but over all kinds is 0.80 only.
 """
 
 from __future__ import annotations
@@ -128,10 +129,9 @@ def pairs(images: Tensor, per: int, rng: torch.Generator) -> tuple[Tensor, Tenso
 
 @torch.no_grad()
 def columns(a: Tensor, b: Tensor) -> np.ndarray:
-    """Every band's own distance at weight 1, [N, 5]."""
+    """Every band's own distance at weight 1, [N, 3]."""
     distance = builtin.BuiltinDistance()
-    fine, coarse = builtin.FINE, builtin.COARSE
-    scale = np.array([weight for weight in (*fine, *coarse) if weight])
+    scale = np.array(builtin.WEIGHTS)
     parts = []
     for x, y in zip(a.split(100), b.split(100), strict=True):
         bands = zip(distance.features(x), distance.features(y), strict=True)
@@ -173,7 +173,7 @@ def main() -> None:
     found, wanted = sides["fit"]
     scale = 1 / np.sqrt(wanted + 0.01)  # small distances count: there an optimisation ends
     fitted, _ = nnls(found * scale[:, None], wanted * scale)
-    shipped = np.array([weight for weight in (*builtin.FINE, *builtin.COARSE) if weight])
+    shipped = np.array(builtin.WEIGHTS)
     print("fitted weights", fitted.round(3).tolist(), "shipped", shipped.tolist())
     for name, (bands, lpips) in sides.items():
         show(f"{name}, fitted", bands @ fitted, lpips, arguments.per)
