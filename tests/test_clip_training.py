@@ -111,6 +111,17 @@ def test_frames_of_a_paired_generator_carry_the_attributes_of_their_z(tmp_path: 
     assert pool.attributes.abs().max() <= 1 and pool.images.float().std() > 0
 
 
+def test_of_several_drafts_those_with_rare_words_are_kept_more_often() -> None:
+    rng = torch.Generator().manual_seed(1)
+
+    def share(drafts: int) -> float:
+        attributes, texts = clip_examples.CaptionedRows(world("portraits"), 1, drafts).draw(600, rng)
+        assert attributes.shape[0] == len(texts) == 600
+        return sum(any(word in text for word in ("blond", "golden", "ginger")) for text in texts) / 600
+
+    assert share(4) > 2 * share(1)
+
+
 def test_rewording_keeps_every_word_that_says_something() -> None:
     draw = random.Random(0)
     caption = "a photo of an old person with a beard in front of a green wall"

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stylegan_v import Generator, load_generator
-from vedit.guidance import STOP_WORDS
+from vedit.guidance import STOP_WORDS, words
 from vedit.worlds.base import World
 
 NEUTRAL = {
@@ -136,10 +136,48 @@ def reword(caption: str, rng: random.Random) -> str:
     return " ".join(pieces)
 
 
-def captions(world: World, attributes: Tensor, rng: torch.Generator, neutral_share: float = 0.04) -> list[str]:
-    """A caption per attribute row [N, A] in the world's and in further wordings; some say no more than what world it is."""
-    words = random.Random(int(torch.randint(2**31, (1,), generator=rng)))
-    texts = world.captions(attributes, rng)
-    return [
-        words.choice(NEUTRAL[world.name]) if words.random() < neutral_share else reword(text, words) for text in texts
-    ]
+class CaptionedRows:
+    """Attribute rows with a caption each, so chosen that no telling word is rare.
+
+    A world speaks of what it shows: "blond" stands in one caption of three hundred and would be learnt that slowly. Of `drafts`
+    times as many pairs as are wanted those with seldom words are kept more readily. The choice looks at captions only, so
+    that what a caption says about the attributes stays as it is. A word is telling where the mean attributes of its captions
+    are far from zero. One draft keeps every pair.
+    """
+
+    SURVEYED = 6000  # captions that are drawn to count words
+    MOST = 250.0  # the rarest words are not taken for rarer than one in so many captions, or synonyms would crowd out the rest
+
+    def __init__(self, world: World, seed: int, drafts: int = 1, neutral_share: float = 0.04) -> None:
+        self.world, self.drafts, self.neutral_share = world, drafts, neutral_share
+        self.weights = self._seldom_words(seed) if drafts > 1 else {}
+
+    def _seldom_words(self, seed: int) -> dict[str, float]:
+        """How many captions there are for one that has the word, for every telling word."""
+        rng = torch.Generator().manual_seed(seed)
+        attributes = self.world.random_attributes(self.SURVEYED, rng)
+        rows: dict[str, list[int]] = {}
+        for i, caption in enumerate(self.world.captions(attributes, rng)):
+            for word in set(words(caption)):
+                rows.setdefault(word, []).append(i)
+        return {
+            word: min(self.MOST, self.SURVEYED / len(found))
+            for word, found in rows.items()
+            if len(found) >= 8 and float(attributes[found].mean(0).abs().max()) > 0.25
+        }
+
+    def draw(self, n: int, rng: torch.Generator) -> tuple[Tensor, list[str]]:
+        """Attributes [n, A] and a caption of each, reworded; some say no more than what world it is."""
+        attributes = self.world.random_attributes(n * self.drafts, rng)
+        draw = random.Random(int(torch.randint(2**31, (1,), generator=rng)))
+        texts = self.world.captions(attributes, rng)
+        if self.drafts > 1:
+            weights = [max((self.weights.get(word, 1.0) for word in words(text)), default=1.0) for text in texts]
+            kept = torch.multinomial(torch.tensor(weights).square(), n, generator=rng)
+            attributes, texts = attributes[kept], [texts[i] for i in kept.tolist()]
+        return attributes, [self._said(text, draw) for text in texts]
+
+    def _said(self, caption: str, draw: random.Random) -> str:
+        if draw.random() < self.neutral_share:
+            return draw.choice(NEUTRAL[self.world.name])
+        return reword(caption, draw)

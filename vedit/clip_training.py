@@ -29,7 +29,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vedit.clip_examples import ExamplePool, captions
+from vedit.clip_examples import CaptionedRows, ExamplePool
 from vedit.clip_scores import Probe
 from vedit.compat import import_torchvision
 from vedit.errors import VeditError
@@ -50,7 +50,8 @@ class ClipRecipe(BaseModel):
     """All that a training needs. Batches, `pool` and `fresh` count frames per world; `model` is open_clip's model_cfg.
 
     `text_steps` of the first stage are followed by `image_steps` of the second, which from its step `generator_from` on
-    also sees frames of the worlds' `generators` (checkpoint files, needed only then).
+    also sees frames of the worlds' `generators` (checkpoint files, needed only then). `start` names the folder of a finished
+    training to begin from.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -58,6 +59,7 @@ class ClipRecipe(BaseModel):
     text_steps: int = Field(gt=0)
     text_batch: int = Field(512, gt=1)
     text_learning_rate: float = Field(2e-3, gt=0)
+    caption_drafts: int = Field(1, ge=1)
     text_attribute_weight: float = Field(10.0, ge=0)
     image_steps: int = Field(gt=0)
     image_batch: int = Field(128, gt=1)
@@ -72,6 +74,7 @@ class ClipRecipe(BaseModel):
     generator_share: float = Field(0.4, ge=0, le=1)
     generator_from: int = Field(0, ge=0)
     save_every: int = Field(100, gt=0)
+    start: str | None = None
     model: dict[str, Any]
     probes: tuple[Probe, ...] = ()
 
@@ -129,12 +132,20 @@ class ClipTraining:
         self.mask: Tensor = self.model.text.attn_mask
         self.model.visual.to(memory_format=torch.channels_last)
         self.tokens = SimpleTokenizer(context_length=config["text_cfg"]["context_length"])
-        self.text_optimiser = _optimiser([self.model.text, self.text_head, self.tower, self.tower_head], [self.model.logit_scale], recipe.weight_decay)
+        self.text_optimiser = _optimiser(
+            [self.model.text, self.text_head, self.tower, self.tower_head],
+            [self.model.logit_scale],
+            recipe.weight_decay,
+        )
         self.image_optimiser = _optimiser([self.model.visual, self.head], [], recipe.weight_decay)
         self.seen_words: set[str] = set()
         self.seen_tokens = torch.zeros(config["text_cfg"]["vocab_size"], dtype=torch.bool)
         size = config["vision_cfg"]["image_size"]
+        self.captioned = [CaptionedRows(each, recipe.seed, recipe.caption_drafts) for each in self.worlds]
         self.pools = [self._pool(i, each, size) for i, each in enumerate(self.worlds)]
+
+        if recipe.start is not None:
+            self._load(Path(recipe.start), modules_only=True)
 
     def _pool(self, index: int, place: World, size: int) -> ExamplePool:
         recipe = self.recipe
@@ -172,15 +183,13 @@ class ClipTraining:
         """One step of CLIP's loss between captions and attributes drawn at random; no image is drawn."""
         recipe = self.recipe
         rng = torch.Generator().manual_seed(recipe.seed * 7_368_787 + self.step)
-        rows = [place.random_attributes(recipe.text_batch, rng) for place in self.worlds]
-        texts = [text for place, row in zip(self.worlds, rows, strict=True) for text in captions(place, row, rng)]
+        pairs = [captioned.draw(recipe.text_batch, rng) for captioned in self.captioned]
+        rows = [row for row, _ in pairs]
+        texts = [text for _, some in pairs for text in some]
         tokens: Tensor = self.tokens(texts)
         self.seen_tokens[tokens.unique()] = True
         self.seen_words.update(word for text in texts for word in words(text))
-        tokens = tokens[:, : int((tokens != 0).sum(1).max())]
-        # open_clip's mask has the full length; causal, it may be cut with the tokens
-        self.model.text.attn_mask = self.mask[: tokens.shape[1], : tokens.shape[1]]
-        vectors = F.normalize(self.model.encode_text(tokens), dim=-1)
+        vectors = self._encode_texts(tokens)
         seen = self.tower(*_side_by_side(rows))
         logits = self.model.logit_scale.exp() * seen @ vectors.T
         labels = torch.arange(len(logits))
@@ -192,6 +201,18 @@ class ClipTraining:
         with torch.no_grad():
             self.model.logit_scale.clamp_(max=math.log(100))
         return {"contrast": contrast.item(), "attributes": attribute.item()}
+
+    def _encode_texts(self, tokens: Tensor) -> Tensor:
+        """Unit vectors [B, E] of tokens [B, S], captions of like length together, so that little padding is computed."""
+        lengths = (tokens != 0).sum(dim=1)
+        order = lengths.argsort()
+        vectors = []
+        for part in order.chunk(4):
+            longest = int(lengths[part].max())
+            # open_clip's mask has the full length; causal, it may be cut with the tokens
+            self.model.text.attn_mask = self.mask[:longest, :longest]
+            vectors.append(self.model.encode_text(tokens[part, :longest]))
+        return F.normalize(torch.cat(vectors)[order.argsort()], dim=-1)
 
     def image_step(self) -> dict[str, float]:
         """One step towards the vectors that the attributes of the images have, on a batch of every world."""
@@ -242,25 +263,32 @@ class ClipTraining:
 
     def resume(self, out: Path) -> None:
         """Go on where `save` left off. Raises ClipRecipeError if the recipe is another one."""
-        with safe_open(out / STATE_FILE, "pt") as file:
-            metadata = file.metadata()
-            if metadata["recipe"] != self.recipe.model_dump_json():
-                raise ClipRecipeError(f"{out} holds a training by another recipe; finish it or choose another --out")
+        metadata = self._load(out)
+        if metadata["recipe"] != self.recipe.model_dump_json():
+            raise ClipRecipeError(f"{out} holds a training by another recipe; finish it or choose another --out")
+        self.step = int(metadata["step"])
+
+    def _load(self, folder: Path, modules_only: bool = False) -> dict[str, str]:
+        """Take the networks, the words seen and (unless `modules_only`) the optimisers' state of a training; returns its metadata."""
+        if not (folder / STATE_FILE).is_file():
+            raise ClipRecipeError(f"{folder} holds no training; run the recipe that makes it first")
+        with safe_open(folder / STATE_FILE, "pt") as file:
+            metadata = dict(file.metadata())
             tensors = {name: file.get_tensor(name) for name in file.keys()}
 
         def part(prefix: str) -> dict[str, Tensor]:
             return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
-        self.step, self.seen_words = int(metadata["step"]), set(metadata["words"].split())
-        self.seen_tokens = tensors["seen_tokens"]
+        self.seen_words, self.seen_tokens = set(metadata["words"].split()), tensors["seen_tokens"]
         for name, module in self._modules().items():
             module.load_state_dict(part(f"{name}."))
-        for name, optimiser in self._optimisers().items():
+        for name, optimiser in self._optimisers().items() if not modules_only else ():
             saved = optimiser.state_dict()
             for key, value in part(f"{name}.").items():
                 index, _, what = key.partition(".")
                 saved["state"].setdefault(int(index), {})[what] = value
             optimiser.load_state_dict(saved)
+        return metadata
 
     def _modules(self) -> dict[str, nn.Module]:
         heads = {"head": self.head, "text_head": self.text_head, "tower_head": self.tower_head}
