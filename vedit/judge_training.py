@@ -36,6 +36,7 @@ class JudgeRecipe:
     noise: float = 0.06  # largest standard deviation, of a range of 2
     tint: float = 0.04  # standard deviation of each channel's offset and gain
     seed: int = 4_000_000
+    begin_with: str = ""  # a judge to go on from (a world's built-in one, or a file); empty: begin anew
 
     def __post_init__(self) -> None:
         if self.world not in NAMES:
@@ -68,7 +69,7 @@ def train(recipe: JudgeRecipe, *, precision: torch.dtype = torch.bfloat16) -> Ta
     """Train a judge by a recipe on this process's cores; yields the smoothed loss, returns the judge ready to read."""
     place = world(recipe.world)
     torch.manual_seed(recipe.seed)  # the weights' first values; every later draw is from `rng`
-    judge = judges.new(recipe.world, recipe.width)
+    judge = _beginning(recipe)
     optimizer = torch.optim.AdamW(judge.parameters(), lr=recipe.learning_rate, weight_decay=1e-4)
     rng = torch.Generator().manual_seed(recipe.seed)
     steps, smooth = math.ceil(recipe.frames / recipe.batch), 0.0
@@ -88,6 +89,16 @@ def train(recipe: JudgeRecipe, *, precision: torch.dtype = torch.bfloat16) -> Ta
         smooth = loss.item() if step == 0 else 0.98 * smooth + 0.02 * loss.item()
         yield Progress("judge", min((step + 1) * recipe.batch, recipe.frames), recipe.frames, f"loss {smooth:.4f}")
     return judge.eval().requires_grad_(False)
+
+
+def _beginning(recipe: JudgeRecipe) -> Judge:
+    if not recipe.begin_with:
+        return judges.new(recipe.world, recipe.width)
+    judge = judges.load(recipe.begin_with)
+    if judge.world_name != recipe.world or judge.width != recipe.width:
+        found = f"a judge of {judge.world_name}, width {judge.width}"
+        raise RecipeError(f"begin_with: found {found}, wanted one of {recipe.world}, width {recipe.width}")
+    return judge.train().requires_grad_(True)
 
 
 def draw_batch(place: World, batch: int, rng: torch.Generator, *, paired: bool) -> tuple[Tensor, Tensor]:
