@@ -72,6 +72,16 @@ def test_training_learns_and_repeats_itself_exactly() -> None:
         assert torch.equal(a, b), name
 
 
+def test_a_training_goes_on_from_another_judge_of_the_same_world(tmp_path: Path) -> None:
+    first = finish(train(tiny(), precision=torch.float32))
+    judges.save(first, tmp_path / "first.safetensors")
+    begun = tiny(begin_with=str(tmp_path / "first.safetensors"), learning_rate=1e-9)
+    second = finish(train(begun, precision=torch.float32))
+    assert torch.allclose(first.read_out[0].weight, second.read_out[0].weight, atol=1e-3)
+    with pytest.raises(RecipeError, match="begin_with.*width"):
+        finish(train(tiny(begin_with=begun.begin_with, width=8)))
+
+
 @pytest.mark.parametrize("paired", [True, False])
 def test_a_batch_carries_the_truth_of_its_frames(paired: bool) -> None:
     place = world("skies")
