@@ -26,10 +26,15 @@ def r1_penalty(real_logits: Tensor, frames: Tensor) -> Tensor:
     return gradient.square().sum(dim=(2, 3, 4)).mean()
 
 
-def paired_distance(a: Tensor, b: Tensor, edges: float = 0.5) -> Tensor:
-    """L1 between frames [..., H, W] plus `edges` times the L1 of their differences along x and y, so that edges count."""
+def paired_distance(a: Tensor, b: Tensor, edges: float = 0.5, motion: float = 0.0) -> Tensor:
+    """L1 between clips [N, T, C, H, W], plus `edges` times that of their differences along x and y and `motion` times that along T.
+
+    Weighted so, edges count, and what moves counts beside the much larger part that stays. With T = 1 there is no motion to weigh.
+    """
     difference = a - b
     loss = difference.abs().mean()
     if edges:
         loss = loss + edges * (difference.diff(dim=-1).abs().mean() + difference.diff(dim=-2).abs().mean())
+    if motion and difference.shape[1] > 1:
+        loss = loss + motion * difference.diff(dim=1).abs().mean()
     return loss

@@ -40,6 +40,7 @@ class Source(Protocol):
 class StageConfig(Config):
     """One stage of training. `clips` × `frames` frames a step; `adversarial` 0 makes it a plain paired warm start.
 
+    `edges` and `motion` weigh the paired distance of differences in the frame and between a clip's frames (see `paired_distance`).
     `pyramid` weighs the paired distance of the image at every lower resolution, which the generator sums up on its way: there
     colours, shapes and the place of things are learned soonest. `resolution` stops at a lower one altogether, at a fraction of
     the cost. `codes` weighs a linear reading of attributes from w and of motion from motion_v: a stage of it alone (`paired` 0) sets up
@@ -58,6 +59,7 @@ class StageConfig(Config):
     ramp_steps: int = 100
     paired: float = 1.0
     edges: float = 0.5
+    motion: float = 0.0
     adversarial: float = 0.0
     codes: float = 0.0
     codes_lr: float = 1.0
@@ -75,6 +77,7 @@ class StageConfig(Config):
         self._require(self.paired > 0 or self.codes > 0, "paired", "a positive number, unless codes are trained")
         self._require(self.adversarial == 0 or self.resolution is None, "resolution", "none in an adversarial stage")
         self._require(self.adversarial == 0 or self.frames > 1, "frames", "at least 2 in an adversarial stage")
+        self._require(self.motion == 0 or self.frames > 1, "frames", "at least 2 where motion is weighed")
 
     def rate(self, step: int) -> float:
         """Learning rate of the generator at a step of this stage."""
@@ -145,8 +148,8 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(cfg.seed)
             self.generator = Generator(cfg.generator).to(self.device)
-            self.discriminator = Discriminator(cfg.discriminator).to(self.device) if cfg.discriminator else None
             self.probes = Probes(cfg.generator, *labels_of(source, cfg.generator)).to(self.device)
+            self.discriminator = Discriminator(cfg.discriminator).to(self.device) if cfg.discriminator else None
             if cfg.quiet_waves and cfg.generator.motion:
                 quieten(self.generator)
         self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
@@ -212,10 +215,10 @@ class Trainer:
         motion_v = self.generator.motion(t, motion_z)
         images = self.generator.synthesis.pyramid(ws, motion_v, stage.resolution)
         fake = images[-1]
-        paired = paired_distance(fake, shrunk(real, fake.shape[-1]), stage.edges)
+        paired = paired_distance(fake, shrunk(real, fake.shape[-1]), stage.edges, stage.motion)
         if stage.pyramid:
             for image in images[1:-1]:
-                paired = paired + stage.pyramid * paired_distance(image, shrunk(real, image.shape[-1]), stage.edges)
+                paired = paired + stage.pyramid * paired_distance(image, shrunk(real, image.shape[-1]), stage.edges, stage.motion)
         loss, losses = stage.paired * paired, {"paired": paired.item()}
         if stage.codes:
             codes = self._read(w, motion_v, z, t, motion_z)

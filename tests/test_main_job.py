@@ -125,6 +125,19 @@ def test_a_mistake_leaves_nothing(vedit: Vedit, here: Path, generator: Path, arg
     assert sorted(str(path.relative_to(here)) for path in here.rglob("*")) == before
 
 
+def test_the_highest_fidelity_tunes_and_a_lower_one_forgets_it(vedit: Vedit, here: Path, generator: Path) -> None:
+    def levels(*args: str) -> list[str]:
+        done = vedit("project", str(DEMO), "-g", str(generator), "-o", "a.vedit", "--json", *SPENT, *args, cwd=here)
+        assert done.returncode == 0, done.stderr
+        return list(json.loads(done.stdout)["levels"])
+
+    assert levels("--fidelity", "max") == ["latent", "balanced", "max"]
+    assert (here / "a.vedit" / "tuned.safetensors").exists()
+    made(vedit("render", "-o", "tuned.mp4", cwd=here))
+    assert levels("--fidelity", "max", "--no-tune") == ["latent", "balanced"]
+    assert not (here / "a.vedit" / "tuned.safetensors").exists()
+
+
 def test_another_clip_does_not_replace_a_project_unasked(vedit: Vedit, here: Path, generator: Path) -> None:
     made(vedit("render", "-o", "other.mp4", cwd=here))
     done = vedit("project", "other.mp4", "-g", str(generator), "-o", "a.vedit", "--quiet", *SPENT, cwd=here)

@@ -148,6 +148,10 @@ def test_losses_follow_their_formulas() -> None:
     step[..., 2:] = 1
     assert paired_distance(step, torch.zeros_like(step), edges=1.0).item() == pytest.approx(0.5 + 1 / 3)
     assert paired_distance(step, step).item() == 0
+    clip = torch.zeros(1, 3, 1, 4, 4)
+    clip[:, 1] = 1  # of two differences in time both are 1, of three frames one is off
+    assert paired_distance(clip, torch.zeros_like(clip), edges=0.0, motion=2.0).item() == pytest.approx(1 / 3 + 2)
+    assert paired_distance(clip[:, :1], torch.ones(1, 1, 1, 4, 4), edges=0.0, motion=2.0).item() == pytest.approx(1)
 
 
 def test_shrinking_averages() -> None:

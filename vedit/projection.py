@@ -24,11 +24,14 @@ from vedit.progress import Progress, Task
 from vedit.scores import report
 from vedit.stages import Stages, Tensors, remove_unfinished
 from vedit.timing import parse_rate
+from vedit.tuning import TuningConfig, tune, tuned
 from vedit.video import Frame
 from vedit.workspace import Workspace, file_hash, stat_of
 
 SAMPLED_FRAMES = 9  # looked at to choose a generator
 FACE_SHARE = 0.5
+
+Fidelity = Literal["latent", "balanced", "max"]
 
 
 class ProjectionError(VeditError, ValueError):
@@ -81,7 +84,7 @@ def project(
     duration: float | None = None,
     fps: str | float | Fraction | None = None,
     crop: str = "auto",
-    fidelity: Literal["latent", "balanced"] = "balanced",
+    fidelity: Fidelity = "balanced",
     steps: int | None = None,
     perceptual: str = "auto",
     seed: int = 0,
@@ -91,7 +94,8 @@ def project(
 ) -> Task[Workspace]:
     """Find a clip (video, image or folder of frames) in a generator's latent space; returns the project.
 
-    `fidelity`: `latent` is one content and one motion, `balanced` adds the smooth residuals. `steps` is the length of each
+    `fidelity`: `latent` is one content and one motion, `balanced` adds the smooth residuals, `max` fits the generator to the clip as
+    well. `steps` is the length of each
     optimisation. A killed run goes on where it was; settings that changed invalidate their stage and the later ones.
     Raises VeditErrors: for sources that cannot be read, unknown generators, and a project of another clip at `out`.
     """
@@ -113,17 +117,21 @@ def project(
     if overwrite:  # not before the new clip is known to be readable and cropped
         workspace.clear()
     target = Target.of(from_pixels(frames).to(place), t.to(place), distance)
-    latents = yield from _found(stages, network, target, cfg, fidelity, seed, distance.name)
-    yield Progress("report", 0, 1)
-    scores = measure(network.set_precision(torch.float32), latents, target)  # as it will be rendered
+    levels = yield from _found(stages, network, target, cfg, fidelity, seed, distance.name)
+    scores: dict[str, dict[str, Any]] = {}
+    for done, (level, (latents, difference)) in enumerate(levels.items()):
+        yield Progress("report", done, len(levels))
+        fitted = network if difference is None else tuned(network, difference)
+        scores[level] = measure(fitted.set_precision(torch.float32), latents, target)  # as it will be rendered
     workspace.info |= info | about
     workspace.info["generator"] = {"name": name if models.is_known(name) else str(Path(name).resolve()), "hash": network.hash}
     workspace.info["settings"] = footage.settings() | {
         "crop": crop, "fidelity": fidelity, "steps": steps, "perceptual": distance.name, "seed": seed, "precision": precision
     }  # fmt: skip
-    workspace.info["scores"] = scores
-    workspace.save_latents(latents)
-    yield Progress("report", 1, 1)
+    workspace.info["scores"] = scores[fidelity]
+    workspace.info["levels"] = scores  # what each level gained over the one before
+    workspace.save_latents(*levels[fidelity])
+    yield Progress("report", len(levels), len(levels))
     return workspace
 
 
@@ -198,10 +206,13 @@ def _crop(footage: Footage, mode: str, size: int) -> Task[Tensors]:
     }
 
 
+Level = tuple[LatentVideo, Tensors | None]  # latents, and the tuned generator's difference
+
+
 def _found(
-    stages: Stages, generator: Generator, target: Target, cfg: InversionConfig, fidelity: str, seed: int, distance: str
-) -> Task[LatentVideo]:
-    """The stages of the inversion itself."""
+    stages: Stages, generator: Generator, target: Target, cfg: InversionConfig, fidelity: Fidelity, seed: int, distance: str
+) -> Task[dict[Fidelity, Level]]:
+    """The stages of the inversion itself, up to `fidelity`: what each level found."""
     spread = prior(generator, seed)
     common = {"generator": generator.hash, "distance": distance, "seed": seed, "precision": str(generator.synthesis.compute_dtype)}
     config = cfg.to_dict()
@@ -215,9 +226,15 @@ def _found(
 
     latents = loaded((yield from stages.run("initialise", common | config, kept(initialise(generator, target, cfg, seed)))))
     latents = loaded((yield from stages.run("invert", {}, kept(invert(generator, target, latents, spread, cfg, seed)))))
+    levels: dict[Fidelity, Level] = {"latent": (latents, None)}
     if fidelity == "latent":
-        return latents
-    return loaded((yield from stages.run("residuals", {}, kept(add_residuals(generator, target, latents, spread, cfg, seed)))))
+        return levels
+    latents = loaded((yield from stages.run("residuals", {}, kept(add_residuals(generator, target, latents, spread, cfg, seed)))))
+    levels["balanced"] = latents, None
+    if fidelity == "max":
+        settings = TuningConfig(steps=cfg.steps)
+        levels["max"] = latents, (yield from stages.run("tune", settings.to_dict(), tune(generator, target, latents, cfg, settings, seed)))
+    return levels
 
 
 @torch.no_grad()

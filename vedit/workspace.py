@@ -88,7 +88,20 @@ class Workspace:
         generator = load_generator(wanted["name"], device)
         if generator.hash != wanted["hash"]:
             raise GeneratorMismatch(wanted["name"], wanted["hash"], generator.hash)
-        return generator
+        return self.fitted(generator)
+
+    def fitted(self, generator: Generator) -> Generator:
+        """The generator as it was fitted to this clip, where it was."""
+        from vedit.tuning import tuned
+
+        wanted = self.info.get("tuned")
+        if wanted is None:
+            return generator
+        path = self.path / "tuned.safetensors"
+        difference = read_tensors(path)
+        if file_hash(path) != wanted:
+            raise WorkspaceError(f"{path} does not belong to this project.json (a run was killed, or a file exchanged); project the clip again")
+        return tuned(generator, difference)
 
     def save(self) -> None:
         """Write project.json."""
@@ -131,13 +144,20 @@ class Workspace:
             raise WorkspaceError(f"{path} does not belong to this project.json (a run was killed, or a file exchanged); project the clip again")
         return LatentVideo.from_state(state)
 
-    def save_latents(self, latents: LatentVideo) -> None:
-        """Write the latents and, with their hash, project.json."""
+    def save_latents(self, latents: LatentVideo, difference: Mapping[str, Tensor] | None = None) -> None:
+        """Write the latents and the tuned generator's difference, if there is one, and with their hashes project.json."""
         self.path.mkdir(parents=True, exist_ok=True)
-        path = self.path / "latents.safetensors"
+        path, tuned = self.path / "latents.safetensors", self.path / "tuned.safetensors"
         write_tensors(path, latents.state())
         self.info["latents"] = file_hash(path)
+        if difference is None:
+            self.info.pop("tuned", None)
+        else:
+            write_tensors(tuned, difference)
+            self.info["tuned"] = file_hash(tuned)
         self.save()
+        if difference is None:  # of an earlier run; project.json speaks of it no more
+            tuned.unlink(missing_ok=True)
 
     def frames(self) -> Tensor:
         """The cropped source, uint8 [T, H, W, 3], at the generator's size."""

@@ -22,9 +22,10 @@ def project(
     fps: Annotated[str, typer.Option(metavar="N", help="Sample the source at this rate: 25, 30000/1001.", show_default=False)] = "",
     crop: Annotated[str, typer.Option(metavar="auto|face|center|x,y,w,h", help="What part of the picture.")] = "auto",
     fidelity: Annotated[
-        Literal["latent", "balanced"],
-        typer.Option(help="latent: one content and its motion; balanced: small smooth residuals as well."),
+        Literal["latent", "balanced", "max"],
+        typer.Option(help="latent: one content and its motion; balanced: small smooth residuals as well; max: the generator fitted, too."),
     ] = "balanced",
+    no_tune: Annotated[bool, typer.Option("--no-tune", help="At most balanced: the generator stays as it is.")] = False,
     steps: Annotated[int | None, typer.Option(metavar="N", help="Steps of the inversion.", min=1, show_default=False)] = None,
     perceptual: Annotated[
         Literal["auto", "lpips-vgg", "lpips-alex", "lpips-squeeze", "clip", "builtin"],
@@ -60,7 +61,7 @@ def project(
             duration=length,
             fps=rate,
             crop=crop,
-            fidelity=fidelity,
+            fidelity="balanced" if no_tune and fidelity == "max" else fidelity,
             steps=steps,
             perceptual=perceptual,
             seed=seed,

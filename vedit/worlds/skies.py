@@ -147,27 +147,17 @@ class _Clouds:
 
     @staticmethod
     def of(look: Values, move: Values, scene: _Scene) -> _Clouds:
-        like = look["time"]
-        shapes = [look[f"cloud_shape_{i}"] for i in (1, 2, 3, 4)]
-        weights = [torch.full_like(like, 0.7), *shapes, 0.55 * move["morph_1"], 0.55 * move["morph_2"]]
+        shapes = torch.cat([look[f"cloud_shape_{i}"] for i in (1, 2, 3, 4)], dim=1)
+        drift = torch.cat([0.35 * move["drift_x"], 0.06 * move["drift_y"]], dim=1)
+        morph = torch.cat([move["morph_1"], move["morph_2"]], dim=1)
         streak = (1 + look["cloud_streak"]) / 2
-        coefficients = fields.mixed(torch.cat(weights, dim=1), streak[:, 0])
-        x = scene.x - 0.7 * move["drift_x"]
-        # Clouds lie flatter towards the horizon, as perspective has it.
-        y = 1.5 * torch.log(scene.up + 0.55) - 0.12 * move["drift_y"]
-        here = fields.field(coefficients, x, y)  # [2, F, S, S]
-        sunward = 0.5 * (scene.sun_x - 0.0)
-        there = fields.field(coefficients, x + 0.10 * sunward, y + 0.11)
-
-        def billow(pair: Tensor) -> Tensor:
-            fold = torch.sqrt(pair[1].square() + 0.06)
-            return pair[0].addcmul(0.75 - fold, (0.60 - 0.40 * streak)[:, :, None])
-
-        height, beyond = billow(here), billow(there)
+        puffs = fields.Puffs.of(shapes, drift, morph, streak)
+        height = puffs.field(scene.x, scene.up)  # [F, S, S]
+        beyond = puffs.field(scene.x + 0.04 * scene.sun_x, scene.up + 0.08)  # a little towards the light
         soft = (1 + look["cloud_softness"]) / 2
-        width = (0.11 + 0.40 * soft.square())[:, :, None]
+        width = (0.13 + 0.35 * soft.square())[:, :, None]
         cover = look["cloud_cover"]
-        threshold = (0.35 - 2.1 * cover - 1.1 * cover.pow(5))[:, :, None]
+        threshold = (0.55 - 0.8 * cover - 1.8 * cover.pow(5))[:, :, None]
         above = height - threshold
         fade = 0.25 + 0.75 * smoothstep(scene.up, 0.0, 0.35)
         opacity = torch.sigmoid(above / width) * fade[:, :, None]

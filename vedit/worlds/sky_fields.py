@@ -1,20 +1,20 @@
-"""Fixed smooth fields from which skies are drawn: cloud waves, ridge lines, stars. Nothing here is random at run time.
+"""Fixed smooth fields from which skies are drawn: heaps of cloud puffs, ridge lines, stars. Nothing here is random at run time.
 
-A cloud field is a short Fourier sum whose coefficients are mixed from fixed tables, so a frame costs two small matrix
-products, any size is exact, and nothing is finer than a generator of 64 x 64 pixels can draw.
+A cloud field is a sum of round puffs that drift as rigid heaps: any size is exact, nothing is finer than a generator of 64 x 64
+pixels can draw, and where a cloud stands is a plain function of a few numbers, as a generator has to learn it.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-HARMONICS = 12
-PERIOD = 4.0  # of the cloud fields, in units of half the image's width
-MIX = 7  # tables mixed into one field: one always there, four shapes, two morphs
+BANKS = 5  # cumulus banks, each a heap of PUFFS round puffs
+PUFFS = 9
 
 
 def smoothstep(x: Tensor, low: float, high: float) -> Tensor:
@@ -29,49 +29,52 @@ def _scatter(count: int, seed: float) -> Tensor:
     return torch.tensor([2 * (v - math.floor(v)) - 1 for v in values])
 
 
-def _wave_numbers() -> Tensor:
-    """Wave numbers [2 H + 1] of the rows that `waves` returns: constant, H cosines, H sines."""
-    k = torch.arange(1, HARMONICS + 1, dtype=torch.float32)
-    return torch.cat([torch.zeros(1), k, k])
-
-
 @lru_cache(maxsize=1)
-def _tables() -> Tensor:
-    """Coefficients [2, MIX, 2 H + 1, 2 H + 1] of a coarse field (where clouds are) and a finer one (their puffs)."""
-    k = _wave_numbers()
-    radius = (k[:, None].square() + k[None, :].square()).sqrt()
-    coarse = torch.exp(-((radius - 2.0) / 2.6).square()) * (radius >= 1) / (0.6 + radius)
-    fine = torch.exp(-((radius - 8.0) / 2.4).square()) * (radius <= HARMONICS + 0.5)
-    side = len(k)
-    raw = _scatter(2 * MIX * side * side, 0.37).view(2, MIX, side, side)
-    tables = raw * torch.stack([coarse, fine])[:, None]
-    return tables / tables.square().sum((2, 3), keepdim=True).sqrt()
+def _heaps() -> Tensor:
+    """Puffs [4, BANKS, PUFFS]: offset to the right and up from the bank's foot, radius, and a sign that morphs swell or shrink them by."""
+    x = _scatter(BANKS * PUFFS, 0.37).view(BANKS, PUFFS) * 0.08 + torch.linspace(-0.36, 0.36, PUFFS)
+    middle = 1 - (x / 0.44).square()
+    up = (0.55 + 0.45 * _scatter(BANKS * PUFFS, 1.9).view(BANKS, PUFFS)) * 0.20 * middle
+    radius = (0.075 + 0.065 * middle) * (1 + 0.25 * _scatter(BANKS * PUFFS, 3.3).view(BANKS, PUFFS))
+    return torch.stack([x, up, radius, _scatter(BANKS * PUFFS, 5.1).view(BANKS, PUFFS)])
 
 
-def waves(position: Tensor) -> Tensor:
-    """Waves [N, S, 2 H + 1] at positions [N, S]."""
-    k = torch.arange(1, HARMONICS + 1, device=position.device, dtype=position.dtype)
-    phase = position.unsqueeze(-1) * (k * (2 * math.pi / PERIOD))
-    return torch.cat([torch.ones_like(position).unsqueeze(-1), phase.cos(), phase.sin()], dim=-1)
+@dataclass(frozen=True)
+class Puffs:
+    """All puffs of a frame: centres x and up, radii along both, and heights, each [F, BANKS · PUFFS]."""
 
+    x: Tensor
+    up: Tensor
+    wide: Tensor
+    high: Tensor
+    weight: Tensor
 
-def mixed(weights: Tensor, streak: Tensor) -> Tensor:
-    """Coefficients [2, N, 2 H + 1, 2 H + 1] of two fields of about unit variance: weights [N, MIX], streak [N] in [0, 1]."""
-    tables = _tables().to(weights)
-    mix = torch.einsum("nm,fmab->fnab", weights, tables)
-    k = _wave_numbers().to(weights)
-    mix = mix * torch.exp(-streak[:, None, None] * k.square() / 8.0)  # streaks vary slowly along x
-    return mix * 2 * torch.rsqrt(mix.square().sum((2, 3), keepdim=True) + 1e-8)
+    @staticmethod
+    def of(shapes: Tensor, drift: Tensor, morph: Tensor, streak: Tensor) -> Puffs:
+        """Banks shifted by shapes [F, 4] and drift [F, 2] (right, up), swollen by morph [F, 2], drawn out by streak [F, 1] in [0, 1]."""
+        heaps = _heaps().to(shapes)
+        first, second = [0, 1, 2, 3, 0], [1, 2, 3, 0, 2]
+        foot_x = shapes.new_tensor([-1.05, -0.5, 0.05, 0.55, 1.1]) + 0.26 * shapes[:, first] + drift[:, :1]
+        foot_up = shapes.new_tensor([0.50, 0.88, 0.30, 0.70, 0.45]) + 0.10 * shapes[:, second] + drift[:, 1:]
+        scale = (0.70 + 0.55 * foot_up)[:, :, None]  # what is higher up is nearer
+        out = 1 + 1.5 * streak[:, :, None].square()
+        flat = 1 - 0.45 * streak[:, :, None]
+        swell = 1 + 0.55 * heaps[3] * morph[:, [0, 1, 0, 1, 0], None]
+        x = foot_x[:, :, None] + heaps[0] * scale * out
+        up = foot_up[:, :, None] + heaps[1] * scale * flat
+        radius = heaps[2] * scale
+        return Puffs(*(part.flatten(1) for part in (x, up, radius * out, radius * flat, swell.expand_as(x))))
 
-
-def field(coefficients: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """The fields [..., N, H, W] with coefficients [..., N, K, K] at columns x [N, W] and rows y [N, H]."""
-    return waves(y) @ coefficients @ waves(x).transpose(-1, -2)
+    def field(self, x: Tensor, up: Tensor) -> Tensor:
+        """Their sum [F, H, W], a smooth heap of about 1 to 3 within a bank, at columns x [1 or F, W] and heights up [F, H]."""
+        columns = torch.exp(-((x[:, None, :] - self.x[:, :, None]) / self.wide[:, :, None]).square())
+        rows = torch.exp(-((up[:, None, :] - self.up[:, :, None]) / self.high[:, :, None]).square())
+        return (rows * self.weight[:, :, None]).transpose(1, 2) @ columns
 
 
 def ridge(x: Tensor, shape: Tensor, layer: int) -> Tensor:
     """Height [N, W] in about [0, 1] of a mountain line at x [N, W] with shape [N, 3] in [-1, 1]."""
-    frequencies = ((2.1, 3.4, 5.6), (1.7, 4.3, 6.5))[layer]
+    frequencies = ((1.9, 3.1, 4.6), (1.6, 3.7, 5.2))[layer]
     phases = ((0.4, 2.1, 4.4), (3.3, 0.2, 1.6))[layer]
     total = torch.zeros_like(x)
     for i, (frequency, phase) in enumerate(zip(frequencies, phases, strict=True)):
