@@ -133,6 +133,10 @@ def test_the_highest_fidelity_tunes_and_a_lower_one_forgets_it(vedit: Vedit, her
 
     assert levels("--fidelity", "max") == ["latent", "balanced", "max"]
     assert (here / "a.vedit" / "tuned.safetensors").exists()
+    assert "max" in (here / "a.vedit" / "report.html").read_text(encoding="utf-8")
+    preview = video.probe(here / "a.vedit" / "preview.mp4")
+    assert (preview.width, preview.height) == (512, 256) and preview.audio
+    assert times(here / "a.vedit" / "preview.mp4") == pytest.approx(times(DEMO)[:FRAMES], abs=1e-3)
     made(vedit("render", "-o", "tuned.mp4", cwd=here))
     assert levels("--fidelity", "max", "--no-tune") == ["latent", "balanced"]
     assert not (here / "a.vedit" / "tuned.safetensors").exists()

@@ -9,7 +9,8 @@ from stylegan_v import Generator
 from tests.test_latents import latents
 from tests.tiny_generator import tiny_generator
 from vedit.editing import Edit
-from vedit.rendering import RenderError, Scene, enlarge, schedule
+from vedit.pixels import enlarge
+from vedit.rendering import RenderError, Scene, schedule
 from vedit.sampling import content_of, sample
 from vedit.timing import subdivide
 

@@ -11,11 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from vedit.errors import VeditError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+PANEL = 256  # pixels: the least height at which frames of small generators are shown
 
 
 class PixelsError(VeditError, ValueError):
@@ -43,6 +47,14 @@ def from_pixels(pixels: Tensor | NDArray[np.uint8], device: torch.device | str |
             f"found {tensor.dtype} {list(tensor.shape)}; uint8 pixels [T, H, W, 3] or [H, W, 3] are wanted"
         )
     return tensor.to(device).movedim(-1, -3).float().div(127.5).sub(1)
+
+
+def enlarge(frames: Tensor, least: int = PANEL) -> Tensor:
+    """Frames [T, 3, H, W] at least `least` pixels high, by a whole factor, so that small generators can be looked at."""
+    factor = max(1, -(-least // frames.shape[-2]))
+    if factor == 1:
+        return frames
+    return interpolate(frames, scale_factor=factor, mode="bicubic", align_corners=False).clamp(-1, 1)
 
 
 def tile(pixels: Tensor | NDArray[np.uint8], columns: int | None = None, gap: int = 0) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,13 +15,14 @@ from torch import Tensor
 from stylegan_v import Generator
 from vedit import alignment, models, video
 from vedit import perceptual as distances
+from vedit import report as reports
 from vedit.devices import pick_device, pick_precision
 from vedit.errors import VeditError
 from vedit.inversion import InversionConfig, Target, add_residuals, initialise, invert, prior
 from vedit.latents import LatentVideo
 from vedit.pixels import from_pixels
 from vedit.progress import Progress, Task
-from vedit.scores import report
+from vedit.scores import Distance, report
 from vedit.stages import Stages, Tensors, remove_unfinished
 from vedit.timing import parse_rate
 from vedit.tuning import TuningConfig, tune, tuned
@@ -118,11 +119,13 @@ def project(
         workspace.clear()
     target = Target.of(from_pixels(frames).to(place), t.to(place), distance)
     levels = yield from _found(stages, network, target, cfg, fidelity, seed, distance.name)
+    source_frames, judges = target.frames.cpu(), _judges(target)
     scores: dict[str, dict[str, Any]] = {}
     for done, (level, (latents, difference)) in enumerate(levels.items()):
         yield Progress("report", done, len(levels))
         fitted = network if difference is None else tuned(network, difference)
-        scores[level] = measure(fitted.set_precision(torch.float32), latents, target)  # as it will be rendered
+        rendered = render_all(fitted.set_precision(torch.float32), latents, target.t)  # as it will be rendered later
+        scores[level] = report(source_frames, rendered, judges).to_dict()
     workspace.info |= info | about
     workspace.info["generator"] = {"name": name if models.is_known(name) else str(Path(name).resolve()), "hash": network.hash}
     workspace.info["settings"] = footage.settings() | {
@@ -131,6 +134,7 @@ def project(
     workspace.info["scores"] = scores[fidelity]
     workspace.info["levels"] = scores  # what each level gained over the one before
     workspace.save_latents(*levels[fidelity])
+    reports.write(workspace, source_frames, rendered, reports.curves(source_frames, rendered, judges))
     yield Progress("report", len(levels), len(levels))
     return workspace
 
@@ -237,17 +241,20 @@ def _found(
     return levels
 
 
-@torch.no_grad()
-def measure(generator: Generator, latents: LatentVideo, target: Target) -> dict[str, Any]:
-    """The spec's figures of a reconstruction: PSNR, perceptual distances, sharpness, motion."""
-    rendered = torch.cat([_rendered(generator, latents, t) for t in target.t.split(16)]).cpu()
-    judges: dict[str, Callable[[Tensor, Tensor], Tensor]] = {target.perceptual.name: target.perceptual}
+def _judges(target: Target) -> dict[str, Distance]:
+    """The distances to report: the one that was optimised, and what LPIPS there is beside it."""
+    judges: dict[str, Distance] = {target.perceptual.name: target.perceptual}
     for name in ("lpips-alex", "lpips-squeeze"):
         if name not in judges and distances.available(name):
             judges[name] = distances.load(name, "cpu")
-    return report(target.frames.cpu(), rendered, judges).to_dict()
+    return judges
 
 
-def _rendered(generator: Generator, latents: LatentVideo, t: Tensor) -> Tensor:
-    ws, motion_v = latents.at(generator, t)
-    return generator.synthesis(ws, motion_v=motion_v)[0].clamp(-1, 1)
+@torch.no_grad()
+def render_all(generator: Generator, latents: LatentVideo, t: Tensor) -> Tensor:
+    """Frames [T, 3, H, W] in [-1, 1], on the CPU, of a latent video at t [T]."""
+    parts = []
+    for some in t.split(16):
+        ws, motion_v = latents.at(generator, some)
+        parts.append(generator.synthesis(ws, motion_v=motion_v)[0].clamp(-1, 1).cpu())
+    return torch.cat(parts)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from stylegan_v import Generator
 from vedit import video
@@ -19,7 +18,7 @@ from vedit.devices import pick_device
 from vedit.editing import Edit, check_strength
 from vedit.errors import VeditError
 from vedit.latents import LatentVideo
-from vedit.pixels import from_pixels, to_pixels
+from vedit.pixels import enlarge, from_pixels, to_pixels
 from vedit.progress import Task
 from vedit.sampling import motion_codes_of
 from vedit.stitching import PasteBack
@@ -30,7 +29,6 @@ from vedit.workspace import Workspace, WorkspaceError
 
 CHUNK = 16  # frames rendered at a time
 LONGEST = 24 * 3600.0  # seconds that a clip can be extended by
-PANEL = 256  # pixels: the least height of a panel of a comparison
 EDITED = {"comment": "edited: rendered from a video generator's latent space (vedit)"}
 
 Choice = tuple[str, float | None]
@@ -249,12 +247,6 @@ def _side_by_side(scenes: Sequence[Scene], moments: Sequence[float], held: _Held
         panels = [] if held is None else [held.at(part)]
         panels += [one.frames(part).cpu() for one in scenes]
         yield from to_pixels(torch.cat([enlarge(panel) for panel in panels], dim=3)).numpy()
-
-
-def enlarge(frames: Tensor, least: int = PANEL) -> Tensor:
-    """Frames [T, 3, H, W] at least `least` pixels high, by a whole factor, so that small generators can be looked at."""
-    factor = max(1, -(-least // frames.shape[-2]))
-    return frames if factor == 1 else F.interpolate(frames, scale_factor=factor, mode="bicubic", align_corners=False).clamp(-1, 1)
 
 
 def _other_motion(whole: Scene, plan: Schedule, seed: int | None, other: Workspace | None) -> LatentVideo:

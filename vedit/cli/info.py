@@ -57,7 +57,8 @@ def project_lines(workspace: Workspace) -> list[str]:
     return lines
 
 
-BULKY = ("times", "crops", "schema", "edits", "source_hash", "source_stat", "latents", "tuned", "levels")  # one entry for every frame, or of no use to a person; --json has them
+# One entry for every frame, or of no use to a person; --json has them.
+BULKY = ("times", "crops", "schema", "edits", "source_hash", "source_stat", "latents", "tuned", "levels")
 
 
 def strength_text(keyframes: Sequence[Sequence[float]]) -> str:

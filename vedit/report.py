@@ -1,0 +1,108 @@
+"""`report.html` and `preview.mp4` of a project: figures, curves and both videos side by side, readable without a network."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vedit import scores, video
+from vedit.pixels import enlarge, to_pixels
+from vedit.workspace import Workspace, write_text
+
+WIDTH, HEIGHT, MARGIN = 720, 160, 44  # of a plot, in pixels
+COLOURS = ("#1b6ca8", "#d1495b", "#5b8c5a", "#8d6a9f")
+FIGURES = ("psnr", "sharpness", "motion_ratio", "motion_correlation", "flicker")
+STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:780px;margin:2em auto;padding:0 1em;color:#222}
+table{border-collapse:collapse}td,th{padding:.2em .9em;border-bottom:1px solid #ddd;text-align:right}td:first-child,th:first-child{text-align:left}
+video{width:100%;image-rendering:pixelated}svg{display:block}text{font:12px system-ui,sans-serif}dt{font-weight:600}dd{margin:0 0 .3em 0}"""
+
+
+def curves(source: Tensor, rendered: Tensor, distances: Mapping[str, scores.Distance]) -> dict[str, dict[str, list[float]]]:
+    """What is drawn over time, of frames [T, 3, H, W]: likeness a frame, and what moves an interval (its motion curve) in both."""
+    found = {"PSNR (dB) of every frame": {"reconstruction": scores.psnr_per_frame(source, rendered).tolist()}}
+    for name, distance in distances.items():
+        found[f"{name} of every frame, lower is nearer"] = {"reconstruction": scores.perceptual_per_frame(source, rendered, distance).tolist()}
+    if len(source) > 1:
+        moved = {"source": scores.motion_curve(source).tolist(), "reconstruction": scores.motion_curve(rendered).tolist()}
+        found["Motion: mean squared difference of neighbouring frames"] = moved
+    return found
+
+
+def write(workspace: Workspace, source: Tensor, rendered: Tensor, drawn: Mapping[str, Mapping[str, Sequence[float]]]) -> Path:
+    """Write `preview.mp4` (source left, reconstruction right, with the sound) and `report.html`; returns the latter's path."""
+    about = workspace.info
+    sound = {"audio_from": workspace.source(), "audio_start": about["times"][0], "audio_end": about["end"]} if about.get("audio") else {}
+    last = about["end"] - about["times"][-1]
+    shown = [time - about["times"][0] for time in about["times"]]
+    preview = workspace.path / "preview.mp4"
+    video.write(preview, _side_by_side(source, rendered), times=shown, last_duration=last if last > 0 else None, crf=16, **sound)
+    path = workspace.path / "report.html"
+    write_text(path, page(about, drawn, shown))
+    return path
+
+
+def _side_by_side(source: Tensor, rendered: Tensor) -> Iterator[video.Pixels]:
+    for pair in zip(source.split(16), rendered.split(16), strict=True):
+        yield from to_pixels(torch.cat([enlarge(frames) for frames in pair], dim=3)).numpy()
+
+
+def page(about: Mapping[str, Any], drawn: Mapping[str, Mapping[str, Sequence[float]]], times: Sequence[float]) -> str:
+    """The whole page; everything it shows but the video is in it."""
+    name = html.escape(Path(about["source"]).name)
+    settings = {key: value for key, value in about["settings"].items() if value is not None}
+    facts = {"source": about["source"], "generator": about["generator"]["name"], "frames": len(times), "crop": about.get("crop_mode", "")} | settings
+    listed = "".join(f"<dt>{html.escape(str(key))}</dt><dd>{html.escape(str(value))}</dd>" for key, value in facts.items())
+    plots = "".join(plot(title, series, times) for title, series in drawn.items())
+    return (
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{name}</title><style>{STYLE}</style>"
+        f"<h1>{name}</h1><p>Left the source as it was cropped, right what the generator makes of it.</p>"
+        f'<video src="preview.mp4" controls loop></video>{table(about["levels"])}{plots}<h2>Settings</h2><dl>{listed}</dl></html>\n'
+    )
+
+
+def table(levels: Mapping[str, Mapping[str, Any]]) -> str:
+    """Every level's figures, one row each: what each gained over the one before."""
+    names = [*FIGURES, *(name for name in next(iter(levels.values()))["perceptual"])]
+    head = "".join(f"<th>{html.escape(name.replace('_', ' '))}</th>" for name in names)
+    rows = ""
+    for level, figures in levels.items():
+        flat = {**figures, **figures["perceptual"]}
+        rows += f"<tr><td>{html.escape(level)}</td>" + "".join(f"<td>{_spoken(flat.get(name))}</td>" for name in names) + "</tr>"
+    return f"<h2>Figures</h2><table><tr><th>level</th>{head}</tr>{rows}</table>"
+
+
+def plot(title: str, series: Mapping[str, Sequence[float]], times: Sequence[float]) -> str:
+    """One plot as SVG: curves over seconds, each of `times` or of the intervals between them."""
+    finite = [value for values in series.values() for value in values if math.isfinite(value)]
+    if len(times) < 2 or not finite:
+        return ""
+    low, high = min(0.0, *finite), max(finite) or 1.0
+    if low >= 0 and min(finite) > high / 2:
+        low = min(finite) - 0.1 * (high - min(finite) or 1.0)  # what varies little is shown closer
+    span = times[-1] - times[0]
+
+    def point(second: float, value: float) -> str:
+        x = MARGIN + (second - times[0]) / span * (WIDTH - MARGIN - 8)
+        return f"{x:.1f},{HEIGHT - 18 - (value - low) / (high - low) * (HEIGHT - 30):.1f}"
+
+    lines, legend = "", ""
+    for i, (name, values) in enumerate(series.items()):
+        seconds = times if len(values) == len(times) else [(a + b) / 2 for a, b in zip(times[:-1], times[1:], strict=True)]
+        points = " ".join(point(s, v) for s, v in zip(seconds, values, strict=True) if math.isfinite(v))
+        lines += f'<polyline points="{points}" fill="none" stroke="{COLOURS[i % len(COLOURS)]}" stroke-width="1.5"/>'
+        legend += f'<text x="{WIDTH - 8 - 110 * i}" y="11" text-anchor="end" fill="{COLOURS[i % len(COLOURS)]}">{html.escape(name)}</text>'
+    axis = "".join(
+        f'<text x="{MARGIN - 6}" y="{float(point(times[0], value).split(",")[1]) + 4:.1f}" text-anchor="end">{value:.3g}</text>' for value in (low, high)
+    )
+    ends = f'<text x="{MARGIN}" y="{HEIGHT - 2}">0 s</text><text x="{WIDTH - 8}" y="{HEIGHT - 2}" text-anchor="end">{span:.2f} s</text>'
+    return f'<h2>{html.escape(title)}</h2><svg viewBox="0 0 {WIDTH} {HEIGHT}" width="100%">{lines}{legend if len(series) > 1 else ""}{axis}{ends}</svg>'
+
+
+def _spoken(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, (int, float)) else "–"
