@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylegan_v.ops.resample import filter2d, fold
+from stylegan_v.ops.resample import filter2d, fold, fold_point
 
 SLOPE = 0.2
 GAIN = math.sqrt(2)
@@ -83,7 +83,7 @@ class Conv2d(nn.Module):
         if not self.down:
             y = F.conv2d(x, weight.to(x.dtype), bias, padding=self.kernel_size // 2)
         elif self.kernel_size == 1:
-            y = F.conv2d(filter2d(x, padding=1, stride=2), weight.to(x.dtype), bias)
+            y = F.conv2d(x, fold_point(weight).to(x.dtype), bias, stride=2, padding=1)
         else:
             y = F.conv2d(x, fold(weight, 1.0).to(x.dtype), bias, stride=2, padding=2)
         y = F.leaky_relu(y, SLOPE) if self.act else y

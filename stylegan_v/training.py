@@ -40,7 +40,8 @@ class Source(Protocol):
 class StageConfig(Config):
     """One stage of training. `clips` × `frames` frames a step; `adversarial` 0 makes it a plain paired warm start.
 
-    `edges` and `motion` weigh the paired distance of differences in the frame and between a clip's frames (see `paired_distance`).
+    `edges` and `motion` weigh the paired distance of differences in the frame and between a clip's frames, `squared` blends from
+    L1 to squared error (see `paired_distance`).
     `pyramid` weighs the paired distance of the image at every lower resolution, which the generator sums up on its way: there
     colours, shapes and the place of things are learned soonest. `resolution` stops at a lower one altogether, at a fraction of
     the cost. `codes` weighs a linear reading of attributes from w and of motion from motion_v: a stage of it alone (`paired` 0) sets up
@@ -60,6 +61,7 @@ class StageConfig(Config):
     paired: float = 1.0
     edges: float = 0.5
     motion: float = 0.0
+    squared: float = 0.0
     adversarial: float = 0.0
     codes: float = 0.0
     codes_lr: float = 1.0
@@ -215,10 +217,10 @@ class Trainer:
         motion_v = self.generator.motion(t, motion_z)
         images = self.generator.synthesis.pyramid(ws, motion_v, stage.resolution)
         fake = images[-1]
-        paired = paired_distance(fake, shrunk(real, fake.shape[-1]), stage.edges, stage.motion)
+        paired = paired_distance(fake, shrunk(real, fake.shape[-1]), stage.edges, stage.motion, stage.squared)
         if stage.pyramid:
             for image in images[1:-1]:
-                paired = paired + stage.pyramid * paired_distance(image, shrunk(real, image.shape[-1]), stage.edges, stage.motion)
+                paired = paired + stage.pyramid * paired_distance(image, shrunk(real, image.shape[-1]), stage.edges, stage.motion, stage.squared)
         loss, losses = stage.paired * paired, {"paired": paired.item()}
         if stage.codes:
             codes = self._read(w, motion_v, z, t, motion_z)

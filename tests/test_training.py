@@ -148,6 +148,13 @@ def test_losses_follow_their_formulas() -> None:
     step[..., 2:] = 1
     assert paired_distance(step, torch.zeros_like(step), edges=1.0).item() == pytest.approx(0.5 + 1 / 3)
     assert paired_distance(step, step).item() == 0
+    # of a thing that is there in one case of four the L1 wants nothing, the squared error a quarter
+    there = torch.zeros(4, 1, 1, 2, 2)
+    there[0] = 1
+    for squared, best in ((0.0, 0.0), (1.0, 0.25)):
+        grid = torch.linspace(0, 1, 101)
+        losses = [paired_distance(torch.full_like(there, value), there, squared=squared).item() for value in grid.tolist()]
+        assert grid[losses.index(min(losses))].item() == pytest.approx(best)
     clip = torch.zeros(1, 3, 1, 4, 4)
     clip[:, 1] = 1  # of two differences in time both are 1, of three frames one is off
     assert paired_distance(clip, torch.zeros_like(clip), edges=0.0, motion=2.0).item() == pytest.approx(1 / 3 + 2)

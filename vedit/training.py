@@ -34,12 +34,16 @@ class RecipeError(VeditError, ValueError):
 
 @dataclass(frozen=True)
 class Recipe(Config):
-    """A recipe of a built-in generator: which world, and the run (`train`, see TrainConfig)."""
+    """A recipe of a built-in generator: which world, and the run (`train`, see TrainConfig).
+
+    `begin_with` names a generator of the same configuration to go on from (a name or a file, seen from where the command is run).
+    """
 
     name: str
     world: str
     train: TrainConfig
     save_every: int = 500
+    begin_with: str = ""
 
     def __post_init__(self) -> None:
         if isinstance(self.train, dict):
@@ -68,6 +72,8 @@ def train(recipe: Recipe, out: Path, *, resume: bool = False, device: str = "cpu
     state, result = out / "state.pt", out / f"{recipe.name}.safetensors"
     place = world(recipe.world)
     trainer = Trainer(recipe.train, PairedWorld(place, recipe.train.generator.resolution), device)
+    if recipe.begin_with and not state.exists():
+        _begin(trainer, recipe)
     if state.exists():
         if not resume:
             raise RecipeError(f"{out} already holds a run; go on with --resume or choose another folder")
@@ -90,6 +96,17 @@ def train(recipe: Recipe, out: Path, *, resume: bool = False, device: str = "cpu
             trainer.save(state)
         yield Progress("train", event.step, total, " ".join(f"{key} {value:.3f}" for key, value in event.losses.items()))
     return result
+
+
+def _begin(trainer: Trainer, recipe: Recipe) -> None:
+    """Give the trainer the weights that the recipe goes on from."""
+    from vedit.models import load_generator
+
+    first = load_generator(recipe.begin_with)
+    if first.cfg != recipe.train.generator:
+        raise RecipeError(f"begin_with: {recipe.begin_with} has another configuration than [train.generator]; give both the same")
+    for network in (trainer.generator, trainer.ema):
+        network.load_state_dict(first.state_dict())
 
 
 @dataclass(frozen=True)

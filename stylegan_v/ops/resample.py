@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -26,12 +28,25 @@ def upsample_image(x: Tensor) -> Tensor:
     return F.conv_transpose2d(x, lowpass(x, 4.0).expand(channels, 1, 4, 4), stride=2, padding=1, groups=channels)
 
 
+@lru_cache(maxsize=16)
+def _folding(gain: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The linear map [9, 36] from a 3x3 kernel to its full convolution with the low-pass filter times `gain`."""
+    with torch.inference_mode(False), torch.no_grad():  # kept, so it must be fit for gradients whoever asks first
+        units = torch.eye(9, dtype=dtype, device=device).view(9, 1, 3, 3)
+        return F.conv2d(units, lowpass(units, gain)[None, None], padding=3).view(9, 36)
+
+
 def fold(weight: Tensor, gain: float) -> Tensor:
-    """The full 2-D convolution of weight [O, I, 3, 3] with the low-pass filter times `gain`: [O, I, 6, 6]."""
-    out_channels, in_channels = weight.shape[:2]
-    flat = weight.reshape(out_channels * in_channels, 1, 3, 3)
-    folded = F.conv2d(flat, lowpass(weight, gain).expand(1, 1, 4, 4), padding=3)
-    return folded.reshape(out_channels, in_channels, 6, 6)
+    """The full 2-D convolution of weight [O, I, 3, 3] with the low-pass filter times `gain`: [O, I, 6, 6].
+
+    As one matrix product: a convolution of thousands of 3x3 images costs more, with its gradient, than all the layer's own work.
+    """
+    return (weight.flatten(2) @ _folding(gain, weight.dtype, weight.device)).unflatten(2, (6, 6))
+
+
+def fold_point(weight: Tensor, gain: float = 1.0) -> Tensor:
+    """The low-pass filter times `gain` followed by a 1x1 convolution, weight [O, I, 1, 1], as one kernel [O, I, 4, 4]."""
+    return weight * lowpass(weight, gain)
 
 
 def fold_up(weight: Tensor) -> Tensor:
