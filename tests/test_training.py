@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from stylegan_v import ConfigError, GeneratorConfig, MotionConfig
+from stylegan_v import ConfigError, Generator, GeneratorConfig, MotionConfig, load_generator, save_generator
 from stylegan_v.config import DiscriminatorConfig
 from stylegan_v.losses import discriminator_logistic, generator_logistic, paired_distance, r1_penalty
 from stylegan_v.training import StageConfig, TrainConfig, Trainer, sample_times, shrunk
+from vedit.errors import VeditError
 from vedit.progress import finish
 from vedit.training import PairedWorld, Recipe, RecipeError, train
 from vedit.worlds import world
@@ -194,3 +196,22 @@ def test_a_run_writes_a_generator_a_log_and_sheets_and_goes_on(tmp_path: Path) -
     with pytest.raises(RecipeError, match="--resume"):
         finish(train(recipe, tmp_path / "run"))
     assert finish(train(recipe, tmp_path / "run", resume=True)) == path
+
+
+def test_a_run_can_go_on_from_a_generator_of_the_same_configuration(tmp_path: Path) -> None:
+    first = Trainer(tiny(*STAGES), PairedWorld(world("skies"), 16)).generator
+    with torch.no_grad():
+        for weight in first.parameters():
+            weight.add_(1)
+    save_generator(first, tmp_path / "first.safetensors")
+    still = StageConfig(steps=1, clips=2, lr=1e-9, beta1=0.9)
+    recipe = Recipe("tiny", "skies", tiny(still), begin_with=str(tmp_path / "first.safetensors"))
+    found = load_generator(finish(train(recipe, tmp_path / "run")))
+    pairs = zip(found.parameters(), first.parameters(), strict=True)
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in pairs)
+    wide = GeneratorConfig.from_dict({**first.cfg.to_dict(), "channel_base": 2 * first.cfg.channel_base})
+    save_generator(Generator(wide), tmp_path / "wide.safetensors")
+    with pytest.raises(RecipeError, match="another configuration"):
+        finish(train(dataclasses.replace(recipe, begin_with=str(tmp_path / "wide.safetensors")), tmp_path / "other"))
+    with pytest.raises(VeditError):
+        finish(train(dataclasses.replace(recipe, begin_with="nobody-7"), tmp_path / "third"))
