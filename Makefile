@@ -1,7 +1,7 @@
 # make demo    project the demo clip, edit it by words, render it at five times its frame rate
 # make test    lint, types and tests
 # make lint    lint and types alone
-# make bench   speed of rendering and projection, fast path against reference
+# make bench   speed of rendering, projection and training, fast path against reference
 # make accept  every acceptance figure of the project, in one table
 #
 # Each sets up .venv when it is missing or older than pyproject.toml and constraints.txt. Another Python: make PYTHON=/path/to/python3.12 …

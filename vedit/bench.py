@@ -1,6 +1,6 @@
 """How fast this machine is: the fast path against the plain reference, in turn within one run, medians.
 
-More of the house (tuning, training, encoding, larger sizes) joins here as it is made fast.
+More of the house (tuning, encoding, larger sizes) joins here as it is made fast.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Literal
 
 import torch
 
-from stylegan_v import Generator, GeneratorConfig, MotionConfig
+from stylegan_v import Discriminator, Generator, GeneratorConfig, MotionConfig
+from stylegan_v.config import DiscriminatorConfig
+from stylegan_v.losses import discriminator_logistic, generator_logistic
 from vedit.progress import Progress, Task
 
 Path = Literal["reference", "fast"]
@@ -30,6 +32,7 @@ PAPER_256 = GeneratorConfig(
     motion=MotionConfig(z_dim=512, v_dim=512, distance=16, num_freqs=256, min_period=16.0, max_period=1024.0),
 )  # fmt: skip
 CONFIGS = {"built-in": BUILT_IN, "256": PAPER_256}
+TASKS = ("render", "projection step", "training step")
 
 
 @dataclass(frozen=True)
@@ -49,17 +52,17 @@ class Timing:
 
 
 def bench(configs: tuple[str, ...] = ("built-in",), *, repeats: int = 5, device: str = "cpu") -> Task[list[Timing]]:
-    """Time rendering and the projection step (forward and backward to ws) of each configuration, random weights.
+    """Time rendering, the projection step (forward and backward to ws) and the training step of each configuration, random weights.
 
     The reference runs in float32, the fast path in float32 and in bfloat16. Speed does not depend on the weights.
     """
     rows: list[Timing] = []
-    work = [(name, task) for name in configs for task in ("render", "projection step")]
+    work = [(name, task) for name in configs for task in TASKS]
     for done, (name, task) in enumerate(work):
         yield Progress("bench", done, len(work), f"{name}, {task}")
         torch.manual_seed(0)
-        generator = Generator(CONFIGS[name]).to(device).eval().requires_grad_(False)
-        run = _render(generator) if task == "render" else _projection_step(generator)
+        generator = Generator(CONFIGS[name]).to(device).eval().requires_grad_(task == "training step")
+        run = {"render": _render, "projection step": _projection_step, "training step": _training_step}[task](generator)
         cases: list[tuple[Path, torch.dtype]] = [("reference", torch.float32), ("fast", torch.float32), ("fast", torch.bfloat16)]
         seconds: dict[tuple[Path, torch.dtype], list[float]] = {case: [] for case in cases}
         for turn in range(repeats + 1):  # in turn, so that whatever else runs here slows all alike
@@ -112,5 +115,32 @@ def _projection_step(generator: Generator) -> Callable[[Path], None]:
     def run(path: Path) -> None:
         found = ws.detach().clone().requires_grad_(True)
         generator.synthesis(found, t, motion_z, path=path).square().mean().backward()
+
+    return run
+
+
+def _training_step(generator: Generator) -> Callable[[Path], None]:
+    """Gradients of one adversarial step, of the generator through the discriminator, then of the discriminator; R1, being lazy, is left out."""
+    cfg = generator.cfg
+    judge = Discriminator(
+        DiscriminatorConfig(resolution=cfg.resolution, channel_base=cfg.channel_base, channel_max=cfg.channel_max, num_frames=2)
+    ).to(generator.device)
+    rng = torch.Generator().manual_seed(0)
+    clips, motion = FRAMES // 2, cfg.motion
+    assert motion is not None
+    z = torch.randn(clips, cfg.z_dim, generator=rng).to(generator.device)
+    t = torch.tensor([[0.0, 4.0]], device=generator.device).expand(clips, -1)
+    motion_z = torch.randn(clips, generator.num_motion_codes(4.0), motion.z_dim, generator=rng).to(generator.device)
+    real = torch.rand(clips, 2, 3, cfg.resolution, cfg.resolution, generator=rng).to(generator.device) * 2 - 1
+
+    def run(path: Path) -> None:
+        judge.compute_dtype = generator.synthesis.compute_dtype
+        judge.requires_grad_(False)
+        fake = generator.synthesis(generator.mapping(z), t, motion_z, path=path)
+        generator_logistic(judge(fake, t, path=path)).backward()
+        judge.requires_grad_(True)
+        discriminator_logistic(judge(real, t, path=path), judge(fake.detach(), t, path=path)).backward()
+        for network in (generator, judge):
+            network.zero_grad(set_to_none=True)
 
     return run

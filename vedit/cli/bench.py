@@ -16,7 +16,7 @@ def bench(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Time this machine. Rendering and projection, the fast path against the plain reference, in frames per second.
+    """Time this machine. Rendering, projection and training, the fast path against the plain reference, in frames per second.
 
     \b
       vedit bench
