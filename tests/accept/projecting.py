@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.accept.footage import read_clip, write_clip
 from vedit.progress import finish
-from vedit.projection import project
+from vedit.projection import Fidelity, project
 from vedit.rendering import render
 
 
@@ -35,13 +35,14 @@ def project_frames(
     fps: float = 25,
     factor: int | None = None,
     steps: int | None = None,
+    fidelity: Fidelity = "balanced",
 ) -> Projected:
     """Project frames [T, 3, S, S] at the generator's size without cropping, and render them (`factor` times as many) without loss."""
     shutil.rmtree(folder, ignore_errors=True)
     source = write_clip(folder / "source.mkv", frames, fps)
     begin = time.process_time()
     workspace = finish(
-        project(source, generator, out=folder / "clip.vedit", crop="center", fidelity="balanced", steps=steps, seed=0)
+        project(source, generator, out=folder / "clip.vedit", crop="center", fidelity=fidelity, steps=steps, seed=0)
     )
     seconds = time.process_time() - begin
     out = finish(render(workspace, factor=factor, codec="ffv1", out=folder / "render.mkv"))

@@ -53,7 +53,9 @@ def run(setting: Setting) -> Iterator[Row]:
     if not distances:
         yield skip("every second frame left out", "LPIPS weights are absent; set VEDIT_MODEL_PATH")
         return
-    check = "every second frame of held-out portraits (25 fps) left out, ×2 against the neighbours’ average"
+    check = (
+        "every second frame of held-out portraits (25 fps) left out, --fidelity max, ×2 against the neighbours’ average"
+    )
     for name in distances:
         ok, figure = contest.figures(name)
         yield holds(
@@ -72,7 +74,9 @@ def contest_of(
     for seed in range(clips):
         clip = footage.world_clip("portraits", 100 + seed, setting.count(FRAMES, 12), stride=stride)
         folder = setting.out / f"{label}-fps" / str(seed)
-        found = project_frames(folder, clip[::2], "portraits-1", fps=12.5 / stride, factor=2, steps=setting.steps)
+        found = project_frames(
+            folder, clip[::2], "portraits-1", fps=12.5 / stride, factor=2, steps=setting.steps, fidelity="max"
+        )
         contest.add(clip, found.render, distances)
     footage.strip(setting.out / f"left-out-{label}.png", contest.rows)
     return contest, setting.out / f"{label}-fps" / "0" / "clip.vedit"
