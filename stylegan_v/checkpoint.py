@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from stylegan_v.config import ConfigError, DiscriminatorConfig, GeneratorConfig
 from stylegan_v.discriminator import Discriminator
+from stylegan_v.files import replacing
 from stylegan_v.generator import Generator
 
 SCHEMA = 1
@@ -160,20 +160,8 @@ def _save(kind: str, module: nn.Module, config: dict[str, Any], path: str | Path
     dtype = torch.float16 if half else torch.float32
     tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in module.state_dict().items()}
     header = {"kind": kind, "schema": str(SCHEMA), "config": json.dumps(config), **metadata}
-    _write(Path(path), save(tensors, metadata=header))
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write beside `path` and rename, so that a kill at any moment leaves the old file or the new one."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as beside:
+        beside.write_bytes(save(tensors, metadata=header))
 
 
 @contextmanager

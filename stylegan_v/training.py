@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch.nn.functional import avg_pool2d
 
 from stylegan_v.config import Config, DiscriminatorConfig, GeneratorConfig
 from stylegan_v.discriminator import Discriminator
+from stylegan_v.files import replacing
 from stylegan_v.generator import Generator
 from stylegan_v.losses import discriminator_logistic, generator_logistic, paired_distance, r1_penalty
 
@@ -270,9 +270,8 @@ class Trainer:
         state: dict[str, Any] = {"config": self.cfg.to_dict(), "step": self.step, "frames": self.frames}
         for name, part in self._parts().items():
             state[name] = part.state_dict()
-        beside = path.with_name(path.name + ".part")
-        torch.save(state, beside)
-        os.replace(beside, path)
+        with replacing(path) as beside:
+            torch.save(state, beside)
 
     def load(self, path: Path) -> None:
         """Go back to a saved state; raises ValueError where it belongs to another configuration."""

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import sys
 import tomllib
 from pathlib import Path
@@ -29,6 +28,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from stylegan_v.files import replacing
 from vedit.clip_examples import CaptionedRows, ExamplePool
 from vedit.clip_scores import Probe
 from vedit.compat import import_torchvision
@@ -355,15 +355,13 @@ def _schedule(step: int, warmup: int, steps: int) -> float:
 
 
 def _save_safetensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
-    temporary = path.with_name(path.name + ".part")
-    save_file({name: value.detach().contiguous() for name, value in tensors.items()}, temporary, metadata)
-    os.replace(temporary, path)
+    with replacing(path) as beside:
+        save_file({name: value.detach().contiguous() for name, value in tensors.items()}, beside, metadata)
 
 
 def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    with replacing(path) as beside:
+        beside.write_bytes(content)
 
 
 def main(arguments: list[str] | None = None) -> None:

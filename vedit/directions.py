@@ -9,17 +9,17 @@ real w is what keeps the change natural: the plain gradient of the score in styl
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from stylegan_v import Generator, model_hash
+from stylegan_v.files import replacing
 from vedit.errors import VeditError
 from vedit.guidance import Guidance
 from vedit.models.store import ASSETS, cache_dir
@@ -70,9 +70,8 @@ class Statistics:
             "samples": str(self.samples),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        save_file(tensors, part, metadata)
-        part.replace(path)
+        with replacing(path) as beside:
+            beside.write_bytes(save(tensors, metadata))
 
     @classmethod
     def load(cls, path: Path) -> Statistics:
@@ -194,11 +193,9 @@ class _Sums:
     def save(self, path: Path) -> None:
         assert self.first is not None and self.second is not None
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}")
-        save_file(
-            {"first": self.first, "second": self.second}, part, {"count": str(self.count), "width": str(self.width)}
-        )
-        part.replace(path)
+        sums = {"first": self.first, "second": self.second}
+        with replacing(path) as beside:
+            beside.write_bytes(save(sums, {"count": str(self.count), "width": str(self.width)}))
 
     @classmethod
     def resumed(cls, path: Path | None) -> _Sums:

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from stylegan_v.files import replacing
 from vedit import scores
 from vedit.errors import VeditError
 from vedit.worlds import NAMES, World, world
@@ -88,11 +89,10 @@ def save(judge: Judge, path: Path, **metadata: str) -> None:
     """Write a judge as one safetensors file (float16), whose metadata carries what is needed to build it again."""
     config = {"world": judge.world_name, "columns": judge.columns, "motions": judge.motions, "width": judge.width}
     tensors = {name: _storable(tensor) for name, tensor in judge.state_dict().items() if "num_batches" not in name}
-    beside = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
     described = {"kind": "judge", "schema": "1", "config": json.dumps(config), **metadata}
-    beside.write_bytes(save_tensors(tensors, described))  # save_file would leave a file that only its owner can read
-    beside.replace(path)
+    with replacing(path) as beside:
+        beside.write_bytes(save_tensors(tensors, described))  # save_file would leave a file that only its owner can read
 
 
 def _storable(tensor: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from stylegan_v.files import replacing
 from vedit.errors import VeditError
 
 if TYPE_CHECKING:
@@ -94,16 +94,13 @@ def save_png(path: str | Path, pixels: Tensor | NDArray[np.uint8], text: Mapping
     for key, value in (text or {}).items():
         comments.add_text(key, value)
     target = Path(path)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        Image.fromarray(np.ascontiguousarray(array)).save(beside, format="PNG", pnginfo=comments)
-        beside.replace(target)
+        with replacing(target) as beside:
+            Image.fromarray(np.ascontiguousarray(array)).save(beside, format="PNG", pnginfo=comments)
     except OSError as error:
         raise PixelsError(
             f"could not write {target}: {error.strerror or error}; choose a folder that exists and can be written"
         ) from error
-    finally:
-        beside.unlink(missing_ok=True)
     return target
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import time
 import tomllib
@@ -131,9 +130,7 @@ def _record(trainer: Trainer, place: World, recipe: Recipe, out: Path, event: Tr
     line = {"step": event.step, "stage": event.stage, "frames": event.frames, **values, **scores}
     with (out / "log.jsonl").open("a", encoding="utf-8") as log:
         log.write(json.dumps({key: round(value, 4) if isinstance(value, float) else value for key, value in line.items()}) + "\n")
-    beside = out / "sheet.part.png"
-    save_sheet(beside, to_pixels(sheet(trainer.ema, place)), columns=8)
-    os.replace(beside, out / f"sheet-{event.step:06d}.png")
+    save_sheet(out / f"sheet-{event.step:06d}.png", to_pixels(sheet(trainer.ema, place)), columns=8)
 
 
 @torch.no_grad()
