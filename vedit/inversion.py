@@ -243,13 +243,19 @@ def _optimise(
         optimizer.param_groups[0]["lr"] = lr * schedule(step / steps)
         jitter = noise * max(0.0, 1 - step / steps / 0.75) ** 2
         video, penalty = build(jitter, rng)
-        begin = int(torch.randint(count - batch + 1, (1,), generator=rng))
-        index = torch.arange(begin, begin + batch, device=target.t.device)
+        index = neighbours(count, batch, rng).to(target.t.device)
         loss, parts = frame_loss(generator, target, video, index, cfg)
         optimizer.zero_grad(set_to_none=True)
         (loss + penalty).backward()
         optimizer.step()
         yield Progress(stage, step + 1, steps, f"distance {parts:.4f}")
+
+
+def neighbours(count: int, batch: int, rng: torch.Generator) -> Tensor:
+    """Indices [batch] of neighbouring frames of `count`: a window slid over both ends and pushed back, so that the first and the last
+    frames are seen as often as others; windows drawn inside alone would hardly ever show them."""
+    begin = int(torch.randint(1 - batch, count, (1,), generator=rng))
+    return torch.arange(batch) + min(max(begin, 0), count - batch)
 
 
 def frame_loss(generator: Generator, target: Target, video: LatentVideo, index: Tensor, cfg: InversionConfig) -> tuple[Tensor, float]:

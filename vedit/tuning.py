@@ -17,7 +17,7 @@ from torch import Tensor
 from stylegan_v import Generator
 from stylegan_v.config import Config
 from vedit.errors import VeditError
-from vedit.inversion import InversionConfig, Target, frame_loss, schedule
+from vedit.inversion import InversionConfig, Target, frame_loss, neighbours, schedule
 from vedit.latents import LatentVideo
 from vedit.perceptual import Perceptual
 from vedit.progress import Progress, Task
@@ -66,8 +66,7 @@ def tune(
     while step < stop:
         # A plateau ends in the same soft landing as a run of given length.
         optimizer.param_groups[0]["lr"] = cfg.lr * min(schedule(step / steps), schedule(1 - (stop - step) / steps))
-        begin = int(torch.randint(count - batch + 1, (1,), generator=rng))
-        index = torch.arange(begin, begin + batch, device=target.t.device)
+        index = neighbours(count, batch, rng).to(target.t.device)
         fit, distance = frame_loss(copied, target, latents, index, loss)
         far = locality(generator, copied, target.perceptual, cfg, rng)
         optimizer.zero_grad(set_to_none=True)
