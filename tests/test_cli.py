@@ -98,7 +98,9 @@ def test_json_is_one_object_and_quiet_is_quiet(vedit: Vedit, tmp_path: Path) -> 
 
 def test_ctrl_c_is_one_line_and_status_130(tmp_path: Path) -> None:
     script = (
-        "import time, typer, vedit.cli as cli\n"
+        "import signal, time, typer, vedit.cli as cli\n"
+        # a test run in a script's background inherits an ignored SIGINT
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "@cli.app.command('sleep')\n"
         "def sleep() -> None:\n"
         "    print('sleeping', flush=True); time.sleep(60)\n"
