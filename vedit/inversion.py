@@ -30,7 +30,7 @@ class InversionConfig(Config):
     candidates: int = 256
     motions: int = 48
     steps: int | None = None
-    visits: int = 40
+    visits: int = 32
     batch: int = 12
     lr: float = 0.1
     residual_lr: float = 0.03
