@@ -41,7 +41,6 @@ class InversionConfig(Config):
     row_prior: float = 5e-2
     motion_prior: float = 2e-4
     residual_prior: float = 5e-3
-    motion_residual_prior: float = 5e-3
     content_knots: float = 8.0
     motion_knots: float = 2.0
 
@@ -212,7 +211,7 @@ def add_residuals(generator: Generator, target: Target, start: LatentVideo, spre
         if u is not None and start.u is not None and motion is not None:
             video.u = start.u + u * spread.u_std
             video.motion = motion.scaled(spread.v_std)
-            penalty = penalty + cfg.motion_residual_prior * motion.coefs.square().mean()
+            penalty = penalty + cfg.residual_prior * motion.coefs.square().mean()
         return video, penalty
 
     free = [ws, content.coefs, *([] if u is None else [u]), *([] if motion is None else [motion.coefs])]

@@ -67,12 +67,9 @@ def train(recipe: Recipe, out: Path, *, resume: bool = False, device: str = "cpu
 
     Writes `state.pt` (the whole state, exact resume), `NAME.safetensors` (the generator so far), `log.jsonl` and sheets.
     """
-    out.mkdir(parents=True, exist_ok=True)
     state, result = out / "state.pt", out / f"{recipe.name}.safetensors"
     place = world(recipe.world)
     trainer = Trainer(recipe.train, PairedWorld(place, recipe.train.generator.resolution), device)
-    if recipe.begin_with and not state.exists():
-        _begin(trainer, recipe)
     if state.exists():
         if not resume:
             raise RecipeError(f"{out} already holds a run; go on with --resume or choose another folder")
@@ -80,6 +77,9 @@ def train(recipe: Recipe, out: Path, *, resume: bool = False, device: str = "cpu
             trainer.load(state)
         except (ValueError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
             raise RecipeError(f"the run in {out} cannot go on ({' '.join(str(error).split())[:300]}); choose another --out") from error
+    elif recipe.begin_with:
+        _begin(trainer, recipe)
+    out.mkdir(parents=True, exist_ok=True)  # not before the run can begin
     total = recipe.train.total_steps
     started, since = time.monotonic(), trainer.frames
     sums: dict[str, list[float]] = {}

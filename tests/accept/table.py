@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+from stylegan_v.files import replacing
 
 Verdict = Literal["pass", "FAIL", "stated", "skip"]
 
@@ -125,9 +126,8 @@ def collect(out: Path, names: Sequence[str]) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    beside.write_text(text)
-    beside.replace(path)
+    with replacing(path) as beside:
+        beside.write_text(text)
 
 
 def _plain(value: Any) -> Any:
