@@ -18,7 +18,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        beside.touch()
+        mode = beside.stat().st_mode
         yield beside
+        beside.chmod(mode)  # some writers (safetensors) make files that nobody else may read
         with beside.open("r+b") as written:
             os.fsync(written.fileno())
         os.replace(beside, path)

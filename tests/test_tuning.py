@@ -12,7 +12,7 @@ from stylegan_v import Generator
 from tests.tiny_generator import tiny_generator
 from tests.tiny_project import finished
 from vedit import perceptual as distances
-from vedit.inversion import InversionConfig, Target, frame_loss
+from vedit.inversion import InversionConfig, Target, frame_loss, prior
 from vedit.latents import LatentVideo
 from vedit.progress import finish
 from vedit.tuning import TUNED, TuningConfig, TuningError, locality, tune, tuned
@@ -51,13 +51,17 @@ def fit(generator: Generator, target: Target, latents: LatentVideo) -> float:
 def test_tuning_comes_closer_and_moves_nothing_but_convolutions(base: Generator) -> None:
     target, latents = clip_of(base)
     before = {name: weight.clone() for name, weight in base.named_parameters()}
-    difference = finish(tune(base, target, latents, LOSS, TuningConfig(steps=60, lr=1e-2, locality=0.1), seed=0))
+    start = latents.state()
+    moved, difference = finish(tune(base, target, latents, prior(base, 0), LOSS, TuningConfig(steps=60, lr=1e-2, locality=0.1), seed=0))
+    assert all(torch.equal(tensor, start[name]) for name, tensor in latents.state().items()), "the pivot has moved"
+    assert all(torch.equal(tensor, moved.state()[name]) for name, tensor in start.items()), "more than the residuals moved"
+    assert moved.content is not None and moved.motion is not None
     assert all(torch.equal(weight, before[name]) for name, weight in base.named_parameters()), "the base has moved"
     assert difference and all(TUNED.fullmatch(name) for name in difference)
     assert {name.rsplit(".", 2)[1] for name in difference} == {"conv0", "conv1", "torgb"}
     fitted = tuned(base, difference)
     assert fitted.hash == "base"
-    assert fit(fitted, target, latents) < 0.7 * fit(base, target, latents)
+    assert fit(fitted, target, moved) < 0.7 * fit(base, target, latents)
     z = torch.randn(4, 16)
     assert torch.equal(fitted.mapping(z), base.mapping(z))
 
@@ -67,7 +71,7 @@ def test_the_locality_term_keeps_the_tuned_generator_near_its_base(base: Generat
 
     def away(weight: float) -> float:
         cfg = TuningConfig(steps=40, lr=1e-2, locality=weight, locality_batch=8)
-        moved = tuned(base, finish(tune(base, target, latents, LOSS, cfg, seed=0)))
+        moved = tuned(base, finish(tune(base, target, latents, prior(base, 0), LOSS, cfg, seed=0))[1])
         with torch.no_grad():
             return locality(base, moved, target.perceptual, cfg, torch.Generator().manual_seed(77)).item()
 
@@ -77,7 +81,7 @@ def test_the_locality_term_keeps_the_tuned_generator_near_its_base(base: Generat
 def test_tuning_ends_on_a_plateau_and_is_the_same_again(base: Generator) -> None:
     target, latents = clip_of(base)
     still = TuningConfig(most=200, window=10, gain=0.9)  # no window of ten steps gains 90 %
-    runs = [list(tune(base, target, latents, LOSS, still, seed=4)) for _ in range(2)]
+    runs = [list(tune(base, target, latents, prior(base, 0), LOSS, still, seed=4)) for _ in range(2)]
     assert len(runs[0]) == 30  # the second window shows the plateau, a third one lands
     assert [event.note for event in runs[0]] == [event.note for event in runs[1]]
 

@@ -5,6 +5,7 @@ All parameters are optimised in units of their own spread under the generator's 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -199,32 +200,63 @@ def add_residuals(generator: Generator, target: Target, start: LatentVideo, spre
     """Add the two smooth residuals and optimise them together with what they correct."""
     ws = torch.zeros_like(start.ws, requires_grad=True)
     u = None if start.u is None else torch.zeros_like(start.u, requires_grad=True)
-    content = _free(start.span, cfg.content_knots * target.interval, start.ws)
-    motion = None
-    if u is not None:
-        motion = _free(start.span, cfg.motion_knots * target.interval, spread.v_std)
+    loose = Loose.of(start, target, spread, cfg)
 
     def build(noise: float, rng: torch.Generator) -> tuple[LatentVideo, Tensor]:
-        video = LatentVideo(start.ws + ws * spread.w_std, None, start.motion_z, start.span)
-        video.content = content.scaled(spread.w_std)
-        penalty = cfg.residual_prior * content.coefs.square().mean()
-        if u is not None and start.u is not None and motion is not None:
+        video, penalty = loose.build()
+        video.ws = start.ws + ws * spread.w_std
+        if u is not None and start.u is not None:
             video.u = start.u + u * spread.u_std
-            video.motion = motion.scaled(spread.v_std)
-            penalty = penalty + cfg.residual_prior * motion.coefs.square().mean()
         return video, penalty
 
-    free = [ws, content.coefs, *([] if u is None else [u]), *([] if motion is None else [motion.coefs])]
+    free = [ws, *([] if u is None else [u]), *loose.free]
     yield from _optimise("residuals", generator, target, build, free, cfg, cfg.residual_lr, 0.0, seed)
     with torch.no_grad():
         video = build(0.0, torch.Generator())[0]
     return video.to(generator.device)
 
 
-def _free(span: float, spacing: float, like: Tensor) -> Spline:
-    """A zero spline with values shaped as `like`, whose coefficients take gradients."""
-    spline = Spline.zeros(span, spacing, tuple(like.shape))
-    spline.coefs = spline.coefs.to(like.device).requires_grad_()
+@dataclass
+class Loose:
+    """A latent video whose residual splines are free, in units of their spread: what it already has of them, or zero."""
+
+    start: LatentVideo
+    spread: Prior
+    weight: float  # of the prior that pulls them to zero
+    content: Spline
+    motion: Spline | None
+
+    @classmethod
+    def of(cls, start: LatentVideo, target: Target, spread: Prior, cfg: InversionConfig) -> Loose:
+        """Free the residuals of `start`; knots as `cfg` says where there are none yet."""
+        content = _free(start.content, start.span, cfg.content_knots * target.interval, start.ws, spread.w_std)
+        motion = None
+        if start.u is not None:
+            motion = _free(start.motion, start.span, cfg.motion_knots * target.interval, spread.v_std, spread.v_std)
+        return cls(start, spread, cfg.residual_prior, content, motion)
+
+    @property
+    def free(self) -> list[Tensor]:
+        """The coefficients, which take gradients."""
+        return [self.content.coefs, *([] if self.motion is None else [self.motion.coefs])]
+
+    def build(self) -> tuple[LatentVideo, Tensor]:
+        """The latent video of the present coefficients, and their penalty."""
+        video = dataclasses.replace(self.start, content=self.content.scaled(self.spread.w_std))
+        penalty = self.weight * self.content.coefs.square().mean()
+        if self.motion is not None:
+            video.motion = self.motion.scaled(self.spread.v_std)
+            penalty = penalty + self.weight * self.motion.coefs.square().mean()
+        return video, penalty
+
+
+def _free(found: Spline | None, span: float, spacing: float, like: Tensor, unit: Tensor) -> Spline:
+    """A spline in units of `unit` whose coefficients take gradients: the one found, or zero with values shaped as `like`."""
+    if found is None:
+        spline = Spline.zeros(span, spacing, tuple(like.shape))
+    else:
+        spline = found.scaled(1 / unit)
+    spline.coefs = spline.coefs.detach().to(like.device).requires_grad_()
     return spline
 
 

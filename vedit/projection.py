@@ -225,6 +225,10 @@ def _found(
         found = yield from task
         return found.state()
 
+    def both(task: Task[tuple[LatentVideo, Tensors]]) -> Task[Tensors]:
+        video, difference = yield from task
+        return {f"latents.{k}": v for k, v in video.state().items()} | {f"weights.{k}": v for k, v in difference.items()}
+
     def loaded(state: Tensors) -> LatentVideo:
         return LatentVideo.from_state(state).to(generator.device)
 
@@ -237,8 +241,14 @@ def _found(
     levels["balanced"] = latents, None
     if fidelity == "max":
         settings = TuningConfig(steps=cfg.steps)
-        levels["max"] = latents, (yield from stages.run("tune", settings.to_dict(), tune(generator, target, latents, cfg, settings, seed)))
+        found = yield from stages.run("tune", settings.to_dict(), both(tune(generator, target, latents, spread, cfg, settings, seed)))
+        levels["max"] = loaded(_under("latents.", found)), _under("weights.", found)
     return levels
+
+
+def _under(prefix: str, tensors: Tensors) -> Tensors:
+    """The tensors whose names begin with a prefix, by the rest of their names."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _judges(target: Target) -> dict[str, Distance]:

@@ -1,7 +1,9 @@
-"""Pivotal tuning: the generator itself is fitted to one clip, around latents that stay as they are (Roich et al. 2021).
+"""Pivotal tuning: the generator itself is fitted to one clip, around its content and motion codes (after Roich et al. 2021).
 
-Only convolution and ToRGB weights move. Mapping, style affines and motion encoder do not, and a locality term holds the tuned
-generator to the base at random latents, so that a direction found for the base means the same afterwards.
+Only convolution and ToRGB weights move, and with them the clip's two smooth residuals, which were found for a generator that
+could not show what this one can: with them still, a talking head kept half of its motion. Mapping, style affines and motion
+encoder stay, and a locality term holds the tuned generator to the base at random latents, so that a direction found for the
+base means the same afterwards.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from torch import Tensor
 from stylegan_v import Generator
 from stylegan_v.config import Config
 from vedit.errors import VeditError
-from vedit.inversion import InversionConfig, Target, frame_loss, neighbours, schedule
+from vedit.inversion import InversionConfig, Loose, Prior, Target, frame_loss, neighbours, schedule
 from vedit.latents import LatentVideo
 from vedit.perceptual import Perceptual
 from vedit.progress import Progress, Task
@@ -34,29 +36,32 @@ class TuningConfig(Config):
     """Lengths and weights. Without `steps` tuning ends on a plateau: when a `window` of steps gains less than `gain` of the distance."""
 
     steps: int | None = None
-    most: int = 800
-    window: int = 80
-    gain: float = 0.04
+    most: int = 1200
+    window: int = 150
+    gain: float = 0.05
     batch: int = 12
-    lr: float = 2e-3
+    lr: float = 4e-3
+    residual_lr: float = 0.01
     locality: float = 1.0
     locality_pixel: float = 5.0
     locality_batch: int = 4
 
     def __post_init__(self) -> None:
         self._require_counts("most", "window", "batch", "locality_batch")
-        self._require_positive("lr", "gain")
+        self._require_positive("lr", "residual_lr", "gain")
         if self.steps is not None:
             self._require_counts("steps")
 
 
 def tune(
-    generator: Generator, target: Target, latents: LatentVideo, loss: InversionConfig, cfg: TuningConfig, seed: int
-) -> Task[dict[str, Tensor]]:
-    """Fit a copy of the generator to the clip; returns the difference of its weights by name (see `tuned`)."""
+    generator: Generator, target: Target, start: LatentVideo, spread: Prior, loss: InversionConfig, cfg: TuningConfig, seed: int
+) -> Task[tuple[LatentVideo, dict[str, Tensor]]]:
+    """Fit a copy of the generator to the clip; returns the latents with their residuals moved, and the difference of its weights by
+    name (see `tuned`)."""
     copied = copy.deepcopy(generator)
-    weights = trainable(copied)
-    optimizer = torch.optim.Adam(weights.values(), lr=cfg.lr, betas=(0.9, 0.99))
+    weights, loose = trainable(copied), Loose.of(start, target, spread, loss)
+    groups = [{"params": list(weights.values()), "base": cfg.lr}, {"params": loose.free, "base": cfg.residual_lr}]
+    optimizer = torch.optim.Adam(groups, lr=cfg.lr, betas=(0.9, 0.99))
     rng = torch.Generator().manual_seed(seed + 1)
     count = target.frames.shape[0]
     batch, steps = min(cfg.batch, count), cfg.steps or cfg.most
@@ -65,12 +70,15 @@ def tune(
     step = 0
     while step < stop:
         # A plateau ends in the same soft landing as a run of given length.
-        optimizer.param_groups[0]["lr"] = cfg.lr * min(schedule(step / steps), schedule(1 - (stop - step) / steps))
+        factor = min(schedule(step / steps), schedule(1 - (stop - step) / steps))
+        for group in optimizer.param_groups:
+            group["lr"] = group["base"] * factor
         index = neighbours(count, batch, rng).to(target.t.device)
+        latents, penalty = loose.build()
         fit, distance = frame_loss(copied, target, latents, index, loss)
         far = locality(generator, copied, target.perceptual, cfg, rng)
         optimizer.zero_grad(set_to_none=True)
-        (fit + cfg.locality * far).backward()
+        (fit + penalty + cfg.locality * far).backward()
         optimizer.step()
         step += 1
         distances.append(distance)
@@ -82,7 +90,8 @@ def tune(
         yield Progress("tune", step, stop, f"distance {distance:.4f}, away from the base {far.item():.4f}")
     base = dict(generator.named_parameters())
     with torch.no_grad():
-        return {name: (weight - base[name]).contiguous() for name, weight in weights.items()}
+        difference = {name: (weight - base[name]).contiguous() for name, weight in weights.items()}
+        return loose.build()[0].to(generator.device), difference
 
 
 def trainable(generator: Generator) -> dict[str, Tensor]:
