@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import torch
+from torch import Tensor
 
-from vedit.stitching import add_difference
+from tests.tiny_project import finished
+from vedit.stitching import PasteBack, add_difference
+from vedit.video import read, write
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 256, (90, 120, 3), dtype=np.uint8)
@@ -53,3 +61,42 @@ def test_a_crop_beyond_the_picture_is_cut_off() -> None:
     assert add_difference(IMAGE, torch.ones(3, 16, 16), beyond).shape == IMAGE.shape
     away = np.array([[10.0, 0.0, 500.0], [0.0, 10.0, 500.0]])
     assert (add_difference(IMAGE, torch.ones(3, 16, 16), away) == IMAGE).all()
+
+
+@dataclass(frozen=True)
+class Moving:
+    """A scene whose generator knows of a clip how its light rises, and an edit that makes it redder."""
+
+    edits: tuple[str, ...] = ()
+
+    def frames(self, times: Sequence[float]) -> Tensor:
+        frames = torch.tensor(times)[:, None, None, None].expand(-1, 3, 16, 16) * 4 - 0.5
+        return frames + torch.tensor([0.2 if self.edits else 0.0, 0, 0])[:, None, None]
+
+
+def pasted(tmp_path: Path, scene: Moving, moments: Sequence[float]) -> tuple[list[np.ndarray], np.ndarray]:
+    """Pictures of a clip of two frames that hold that light and a detail no generator knows; and the detail."""
+    detail = np.random.default_rng(1).integers(0, 60, (64, 64, 3))
+    pictures = [(detail + 64 + 127.5 * 4 * time).round().astype(np.uint8) for time in (0.0, 0.04)]
+    write(tmp_path / "clip.mkv", pictures, fps=25, codec="ffv1")
+    workspace = finished(tmp_path / "clip.vedit")
+    workspace.source = lambda: tmp_path / "clip.mkv"  # type: ignore[method-assign]
+    back: Any = PasteBack(workspace, scene)  # type: ignore[arg-type]
+    return list(back.pictures(moments)), np.stack([frame.image for frame in read(tmp_path / "clip.mkv")])
+
+
+def test_without_edits_the_sources_frames_come_back_and_between_them_the_generator_moves_the_light(tmp_path: Path) -> None:
+    found, source = pasted(tmp_path, Moving(), [0.0, 0.01, 0.04, 0.05])
+    assert (found[0] == source[0]).all() and (found[2] == source[1]).all()
+    middle = slice(12, -12), slice(12, -12)
+    for picture, time in ((found[1], 0.01), (found[3], 0.05)):
+        wanted = source[0][middle].astype(float) + 127.5 * 4 * time
+        assert np.abs(picture[middle] - wanted).max() <= 1.0
+
+
+def test_an_edit_lies_on_every_picture(tmp_path: Path) -> None:
+    plain, _ = pasted(tmp_path, Moving(), [0.0, 0.02])
+    edited, _ = pasted(tmp_path, Moving(("redder",)), [0.0, 0.02])
+    for before, after in zip(plain, edited, strict=True):
+        change = after[32, 32].astype(int) - before[32, 32]
+        assert abs(change[0] - 0.2 * 127.5) <= 1 and (change[1:] == 0).all()

@@ -1,14 +1,20 @@
-"""Putting an edit back into its picture: only the difference that the edit makes is added, so the source's detail survives."""
+"""Putting a render back into its picture: only what it changes is added to the source, so that the source's detail survives.
+
+At a frame of the source that is edit − reconstruction. Between two of its frames the source is their average by time, and the
+render's difference from the same average of its own reconstructions is added: what moves is placed by the generator.
+"""
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -25,7 +31,7 @@ CHUNK = 8
 
 
 class PasteBack:
-    """Source pictures with an edit's difference in the crop; outside the crop every pixel stays as decoded."""
+    """Source pictures with a render's difference in the crop; at the source's moments every pixel outside the crop stays as decoded."""
 
     def __init__(self, workspace: Workspace, scene: Scene) -> None:
         self.scene, self.plain = scene, replace(scene, edits=())
@@ -39,9 +45,24 @@ class PasteBack:
         held = _Held(self.footage())
         for begin in range(0, len(moments), CHUNK):
             part = moments[begin : begin + CHUNK]
-            change = self.scene.frames(part).cpu() - self.plain.frames(part).cpu()
-            for moment, difference in zip(part, change, strict=True):
-                yield add_difference(held.at(moment).image, difference, self.crop_at(moment))
+            places = [between(moment, self.times) for moment in part]
+            seen = sorted({index for place in places for index in place[:2]})
+            known = dict(zip(seen, self.plain.frames([self.times[index] for index in seen]).cpu(), strict=True))
+            for place, wanted in zip(places, self.scene.frames(part).cpu(), strict=True):
+                yield self._picture(held, place, wanted, known)
+
+    def _picture(self, held: _Held, place: Place, wanted: Tensor, known: dict[int, Tensor]) -> Pixels:
+        before, after, share = place
+        first = held.at(before)
+        if share == 0:
+            return add_difference(first, wanted - known[before], self.crops[before])
+        image = (1 - share) * first.astype(np.float32) + share * held.at(after).astype(np.float32)
+        here, there = self.crops[before], self.crops[after]
+        drawn = ((wanted, (1 - share) * here + share * there), (-(1 - share) * known[before], here), (-share * known[after], there))
+        for difference, crop in drawn:
+            for part, change in _changes(difference, crop, image.shape):
+                image[part] += change
+        return _rounded(image)
 
     def footage(self) -> Iterator[Frame]:
         """The source's frames again, as they were projected."""
@@ -50,24 +71,36 @@ class PasteBack:
         rate = self.settings["fps"]
         return iter(Footage(self.source, self.settings["start"], self.settings["duration"], parse_rate(rate) if rate else None))
 
-    def crop_at(self, moment: float) -> np.ndarray:
-        """The crop [2, 3] of the source frame that stands at a moment: the crop belongs to the picture, not to the time."""
-        index = int(np.searchsorted(np.asarray(self.times), moment + 1e-6, side="right")) - 1
-        return np.asarray(self.crops[min(max(index, 0), len(self.crops) - 1)])
+
+Place = tuple[int, int, float]
+
+
+def between(moment: float, times: Sequence[float]) -> Place:
+    """The frames of ascending `times` around a moment, and how far it lies from the first to the second, in [0, 1).
+
+    >>> between(1.0, [0.0, 1.0, 3.0]), between(2.5, [0.0, 1.0, 3.0]), between(9.0, [0.0, 1.0, 3.0])
+    ((1, 1, 0.0), (1, 2, 0.75), (2, 2, 0.0))
+    """
+    before = max(bisect_right(times, moment + 1e-6) - 1, 0)
+    after = min(before + 1, len(times) - 1)
+    share = (moment - times[before]) / (times[after] - times[before]) if after > before else 0.0
+    return (before, after, share) if share > 1e-6 else (before, before, 0.0)
 
 
 class _Held:
-    """Frames of a source in order, each held until the next one begins."""
+    """Frames of a source by index; each is asked for in order, with the one after it, and let go when it is past."""
 
     def __init__(self, frames: Iterator[Frame]) -> None:
-        self.frames = frames
-        self.now = next(frames)
-        self.next: Frame | None = next(frames, None)
+        self.frames = enumerate(frames)
+        self.kept: dict[int, Pixels] = {}
 
-    def at(self, moment: float) -> Frame:
-        while self.next is not None and self.next.time <= moment + 1e-6:
-            self.now, self.next = self.next, next(self.frames, None)
-        return self.now
+    def at(self, index: int) -> Pixels:
+        self.kept = {place: image for place, image in self.kept.items() if place >= index - 1}
+        while index not in self.kept:
+            place, frame = next(self.frames)
+            if place >= index - 1:
+                self.kept[place] = frame.image
+        return self.kept[index]
 
 
 def add_difference(image: Pixels, difference: Tensor, crop: np.ndarray) -> Pixels:
@@ -76,21 +109,28 @@ def add_difference(image: Pixels, difference: Tensor, crop: np.ndarray) -> Pixel
     `crop` [2, 3] maps fractions of the crop to source pixels. The difference is enlarged bicubically and feathered towards the
     crop's edge; pixels outside the crop are returned untouched.
     """
-    height, width = image.shape[:2]
-    box = _bounds(crop, width, height)
+    result = np.array(image)
+    for place, change in _changes(difference, crop, image.shape):
+        result[place] = _rounded(image[place] + change)
+    return result
+
+
+def _rounded(image: NDArray[np.float32]) -> Pixels:
+    return image.round().clip(0, 255).astype(np.uint8)
+
+
+def _changes(difference: Tensor, crop: np.ndarray, shape: tuple[int, ...]) -> Iterator[tuple[tuple[slice, slice], NDArray[np.float32]]]:
+    """The part of a picture of `shape` [H, W, 3] that a difference reaches, if any, and what it adds there, of 255."""
+    box = _bounds(crop, shape[1], shape[0])
     if box is None:
-        return image
+        return
     left, top, right, bottom = box
     u = _fractions(crop, left, top, right, bottom)  # [h, w, 2] in crop fractions
     grid = (u * 2 - 1).unsqueeze(0)
     change = F.grid_sample(difference.unsqueeze(0).float(), grid, mode="bicubic", padding_mode="border", align_corners=False)[0]
     edge = torch.minimum(u, 1 - u).amin(dim=-1).div(FEATHER).clamp(0, 1)
     mask = edge * edge * (3 - 2 * edge)  # exactly 0 outside the crop
-    part = torch.from_numpy(np.ascontiguousarray(image[top:bottom, left:right])).float()
-    mixed = part + (change * mask * 127.5).permute(1, 2, 0)
-    result = np.array(image)
-    result[top:bottom, left:right] = mixed.round().clamp(0, 255).to(torch.uint8).numpy()
-    return result
+    yield (slice(top, bottom), slice(left, right)), (change * mask * 127.5).permute(1, 2, 0).numpy()
 
 
 def _bounds(crop: np.ndarray, width: int, height: int) -> tuple[int, int, int, int] | None:

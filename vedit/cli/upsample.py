@@ -21,6 +21,7 @@ def upsample(
     ] = None,
     factor: Annotated[int | None, typer.Option(metavar="K", min=1, help="K frames for every frame.", show_default=False)] = None,
     fps: Annotated[str, typer.Option(metavar="N", help="Or: this frame rate.", show_default=False)] = "",
+    paste_back: Annotated[bool, typer.Option("--paste-back", help="In the source's own picture, between its own frames.")] = False,
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="Where to; PROJECT/renders if left out.", show_default=False)] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -30,6 +31,7 @@ def upsample(
     \b
       vedit upsample --factor 5
       vedit upsample clip.mp4 --fps 120 -o smooth.mp4
+      vedit upsample clip.vedit --factor 2 --paste-back
     """
     if (factor is None) == (not fps):
         raise BadArgument("give one of --factor K and --fps N, such as --factor 5")
@@ -44,5 +46,5 @@ def upsample(
         from vedit.projection import project
 
         workspace = console.run(project(source))
-    path = console.run(render(workspace, factor=factor, fps=rate, out=out))
+    path = console.run(render(workspace, factor=factor, fps=rate, paste_back=paste_back, out=out))
     console.answer({"project": workspace.path, "video": path}, str(path))

@@ -48,38 +48,44 @@ class Contest:
 
 def run(setting: Setting) -> Iterator[Row]:
     distances = footage.distances("lpips-alex", "lpips-squeeze")
-    contest, folder = contest_of(setting, "25", setting.count(8), 1.0, distances)
+    (latent, pasted), folder = contests(setting, "25", setting.count(8), 1.0, distances)
     yield equality(setting, folder)
     if not distances:
         yield skip("every second frame left out", "LPIPS weights are absent; set VEDIT_MODEL_PATH")
         return
-    check = (
-        "every second frame of held-out portraits (25 fps) left out, --fidelity max, ×2 against the neighbours’ average"
-    )
+    task = "every second frame of held-out portraits (25 fps) left out, --fidelity max, ×2 against the neighbours’ average"
     for name in distances:
-        ok, figure = contest.figures(name)
-        yield holds(
-            f"{check}, {name}", "lower (mean)", figure, ok, ours=contest.ours[name], averages=contest.averages[name]
-        )
-    faster, _ = contest_of(setting, "12.5", setting.count(4), 2.0, distances)
-    for name in distances:
-        yield stated(f"the same of clips at 12.5 fps, {name}", faster.figures(name)[1])
+        for way, contest in (("", latent), (" --paste-back", pasted)):
+            ok, figure = contest.figures(name)
+            lists = {"ours": contest.ours[name], "averages": contest.averages[name]}
+            if name == "lpips-alex":
+                yield holds(f"{task}{way}, {name}", "lower (mean)", figure, ok, **lists)
+            else:
+                yield stated(f"the same{way}, {name}", figure)
+    faster, _ = contests(setting, "12.5", setting.count(4), 2.0, distances)
+    for way, contest in zip(("", " --paste-back"), faster, strict=True):
+        for name in distances:
+            yield stated(f"the same{way} of clips at 12.5 fps, {name}", contest.figures(name)[1])
 
 
-def contest_of(
+def contests(
     setting: Setting, label: str, clips: int, stride: float, distances: footage.Distances
-) -> tuple[Contest, Path]:
-    """Held-out portrait clips whose frames lie `stride` of the world's apart, projected without every second one; the first project."""
-    contest = Contest()
+) -> tuple[tuple[Contest, Contest], Path]:
+    """Held-out portrait clips whose frames lie `stride` of the world's apart, projected without every second one: rendered from
+    latents alone, and in the source's picture; and the first project."""
+    latent, pasted = Contest(), Contest()
     for seed in range(clips):
         clip = footage.world_clip("portraits", 100 + seed, setting.count(FRAMES, 12), stride=stride)
         folder = setting.out / f"{label}-fps" / str(seed)
         found = project_frames(
             folder, clip[::2], "portraits-1", fps=12.5 / stride, factor=2, steps=setting.steps, fidelity="max"
         )
-        contest.add(clip, found.render, distances)
-    footage.strip(setting.out / f"left-out-{label}.png", contest.rows)
-    return contest, setting.out / f"{label}-fps" / "0" / "clip.vedit"
+        latent.add(clip, found.render, distances)
+        between = render(Workspace.open(found.folder), factor=2, paste_back=True, codec="ffv1", out=folder / "pasted.mkv")
+        pasted.add(clip, footage.read_clip(finish(between))[0], distances)
+    footage.strip(setting.out / f"left-out-{label}.png", latent.rows)
+    footage.strip(setting.out / f"left-out-{label}-pasted.png", pasted.rows)
+    return (latent, pasted), setting.out / f"{label}-fps" / "0" / "clip.vedit"
 
 
 def equality(setting: Setting, project: Path) -> Row:
