@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 
 from stylegan_v import Generator
 from tests.test_latents import latents
 from tests.tiny_generator import tiny_generator
+from vedit.clock import Clock
 from vedit.editing import Edit
 from vedit.pixels import enlarge
 from vedit.rendering import RenderError, Scene, schedule
@@ -23,8 +26,8 @@ def generator() -> Generator:
     return tiny_generator()
 
 
-def scene(generator: Generator, *edits: tuple[Edit, float]) -> Scene:
-    return Scene(generator, latents(generator), 0.0, edits)
+def scene(generator: Generator, *edits: tuple[Edit, float], held: Sequence[int] = ()) -> Scene:
+    return Scene(generator, latents(generator), Clock.of(TIMES, generator.fps, held), edits)
 
 
 def an_edit(generator: Generator, strength: tuple[tuple[float, float], ...] = ((0.0, 1.0),)) -> Edit:
@@ -38,6 +41,13 @@ def test_upsampling_keeps_the_frames_of_the_source(generator: Generator) -> None
     assert many.shape[0] == 5 * once.shape[0]
     torch.testing.assert_close(many[::5], once, atol=1e-5, rtol=0)
     assert (many[1] - many[0]).abs().max() > 0
+
+
+def test_a_frame_that_the_source_repeats_is_repeated_and_the_others_move_on(generator: Generator) -> None:
+    frames = scene(generator, held=[2]).frames([*TIMES, 0.105])
+    change = (frames[1:5] - frames[:4]).abs().mean(dim=(1, 2, 3))
+    assert change[1] == 0 and (change[[0, 2, 3]] > 0).all()
+    assert (frames[5] - frames[2]).abs().max() > 0 and (frames[5] - frames[3]).abs().max() > 0
 
 
 def test_frames_do_not_depend_on_their_neighbours(generator: Generator) -> None:

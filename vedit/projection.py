@@ -16,6 +16,7 @@ from stylegan_v import Generator
 from vedit import alignment, models, video
 from vedit import perceptual as distances
 from vedit import report as reports
+from vedit.clock import Clock, repeats
 from vedit.devices import pick_device, pick_precision
 from vedit.errors import VeditError
 from vedit.inversion import InversionConfig, Target, add_residuals, initialise, invert, prior
@@ -118,7 +119,7 @@ def project(
     if overwrite:  # not before the new clip is known to be readable and cropped
         workspace.clear()
     target = Target.of(from_pixels(frames).to(place), t.to(place), distance)
-    levels = yield from _found(stages, network, target, cfg, fidelity, seed, distance.name)
+    levels = yield from _found(stages, network, target, cfg, fidelity, seed, distance.name, about["held"])
     source_frames, judges = target.frames.cpu(), _judges(target)
     scores: dict[str, dict[str, Any]] = {}
     for done, (level, (latents, difference)) in enumerate(levels.items()):
@@ -178,14 +179,13 @@ def _spread(footage: Footage, count: int) -> list[Any]:
 
 
 def _cropped(stages: Stages, footage: Footage, crop: str, generator: Generator) -> Task[tuple[Tensor, Tensor, dict[str, Any]]]:
-    """Frames uint8 [T, S, S, 3] at the generator's size, t [T] on its clock, and what project.json keeps of times and crops."""
+    """Frames uint8 [T, S, S, 3] at the generator's size, t [T] on its clock, and what project.json keeps of times, crops and clock."""
     size = generator.cfg.resolution
     settings = footage.settings() | {"crop": crop, "size": size}
     result = yield from stages.run("crop", settings, _crop(footage, crop, size))
-    times = result["times"].tolist()
-    t = (result["times"] - result["times"][0]) * generator.fps
-    about = {"times": times, "end": float(result["end"][0]), "crops": result["crops"].tolist(), "crop_mode": crop}
-    return result["frames"], t, about
+    times, held = result["times"].tolist(), repeats(result["frames"])
+    about = {"times": times, "end": float(result["end"][0]), "crops": result["crops"].tolist(), "crop_mode": crop, "held": held}
+    return result["frames"], Clock.of(times, generator.fps, held)(times), about
 
 
 def _crop(footage: Footage, mode: str, size: int) -> Task[Tensors]:
@@ -214,11 +214,11 @@ Level = tuple[LatentVideo, Tensors | None]  # latents, and the tuned generator's
 
 
 def _found(
-    stages: Stages, generator: Generator, target: Target, cfg: InversionConfig, fidelity: Fidelity, seed: int, distance: str
+    stages: Stages, generator: Generator, target: Target, cfg: InversionConfig, fidelity: Fidelity, seed: int, distance: str, held: list[int]
 ) -> Task[dict[Fidelity, Level]]:
     """The stages of the inversion itself, up to `fidelity`: what each level found."""
     spread = prior(generator, seed)
-    common = {"generator": generator.hash, "distance": distance, "seed": seed, "precision": str(generator.synthesis.compute_dtype)}
+    common = {"generator": generator.hash, "distance": distance, "seed": seed, "precision": str(generator.synthesis.compute_dtype), "held": held}
     config = cfg.to_dict()
 
     def kept(task: Task[LatentVideo]) -> Task[Tensors]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from stylegan_v import Generator
 from vedit import video
+from vedit.clock import Clock
 from vedit.devices import pick_device
 from vedit.editing import Edit, check_strength
 from vedit.errors import VeditError
@@ -40,19 +41,18 @@ class RenderError(VeditError, ValueError):
 
 @dataclass(frozen=True)
 class Scene:
-    """What is rendered: a latent video, its clock (`origin` is the second at which t = 0), and edits with a factor each."""
+    """What is rendered: a latent video, its clock, and edits with a factor each."""
 
     generator: Generator
     latents: LatentVideo
-    origin: float
+    clock: Clock
     edits: tuple[tuple[Edit, float], ...] = ()
 
     @torch.no_grad()
     def frames(self, times: Sequence[float]) -> Tensor:
         """Frames [T, 3, H, W] in [-1, 1] at `times` (seconds, as the source counts them)."""
-        seconds = [time - self.origin for time in times]
-        t = torch.tensor(seconds, dtype=torch.float64, device=self.generator.device) * self.generator.fps
-        ws, motion_v = self.latents.at(self.generator, t.clamp(min=0))
+        seconds = [time - self.clock.origin for time in times]
+        ws, motion_v = self.latents.at(self.generator, self.clock(times).to(self.generator.device))
         delta: dict[str, Tensor] = {}
         for edit, factor in self.edits:
             for layer, change in edit.styles_delta(seconds, factor).items():
@@ -88,7 +88,7 @@ def scene(workspace: Workspace, edits: Sequence[Choice] | None = None, device: s
     for edit, _ in chosen:
         if any(widths.get(name) != len(change) for name, change in edit.direction.items()):
             raise RenderError(f"the edit {edit.name!r} does not fit the generator's layers; remove it (vedit edits rm {edit.name}) and make it again")
-    return Scene(generator, latents.to(device), float(workspace.info["times"][0]), chosen)
+    return Scene(generator, latents.to(device), workspace.clock(generator.fps), chosen)
 
 
 def chosen_edits(workspace: Workspace, edits: Sequence[Choice] | None) -> tuple[tuple[Edit, float], ...]:
@@ -259,7 +259,7 @@ def _other_motion(whole: Scene, plan: Schedule, seed: int | None, other: Workspa
             raise RenderError(f"{other.path} was made with another generator ({other.info['generator']['name']}); its motion means nothing to this one")
         theirs = other.latents().to(generator.device)
         return LatentVideo(latents.ws, theirs.u, theirs.motion_z, theirs.span, None, theirs.motion)
-    span = (max(plan.moments) - whole.origin) * generator.fps
+    span = float(whole.clock([max(plan.moments)]))
     codes = motion_codes_of(generator, seed or 0, span)
     return LatentVideo(latents.ws, generator.trajectory(codes)[0], codes[0], span)
 

@@ -20,6 +20,7 @@ from vedit.errors import VeditError
 
 if TYPE_CHECKING:
     from stylegan_v import Generator
+    from vedit.clock import Clock
     from vedit.latents import LatentVideo
 
 SCHEMA = 1
@@ -119,6 +120,12 @@ class Workspace:
                 shutil.rmtree(item)
             else:
                 item.unlink(missing_ok=True)
+
+    def clock(self, fps: float) -> Clock:
+        """The clip's clock for a generator of that frame rate."""
+        from vedit.clock import Clock
+
+        return Clock.of(self.info["times"], fps, self.info.get("held", ()))
 
     def source(self) -> Path:
         """The source, if it is still there and still the same; raises WorkspaceError."""
@@ -241,6 +248,7 @@ def _check(file: Path, info: dict[str, Any]) -> None:
         good = good and bool((np.abs(np.linalg.det(crops[:, :, :2])) > 1e-6).all())
         good = good and all(isinstance(info["generator"][key], str) for key in ("name", "hash"))
         good = good and all(isinstance(info[key], str) for key in ("source", "source_hash"))
+        good = good and all(type(index) is int and 0 < index < len(times) for index in info.get("held", ()))
         good = good and {"start", "duration", "fps"} <= set(info["settings"])
         for name in info["edits"]:
             check_name(name)

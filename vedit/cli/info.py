@@ -58,7 +58,7 @@ def project_lines(workspace: Workspace) -> list[str]:
 
 
 # One entry for every frame, or of no use to a person; --json has them.
-BULKY = ("times", "crops", "schema", "edits", "source_hash", "source_stat", "latents", "tuned", "levels")
+BULKY = ("times", "crops", "held", "schema", "edits", "source_hash", "source_stat", "latents", "tuned", "levels")
 
 
 def strength_text(keyframes: Sequence[Sequence[float]]) -> str:
