@@ -41,6 +41,7 @@ class InversionConfig(Config):
     content_prior: float = 2e-2
     row_prior: float = 5e-2
     motion_prior: float = 2e-4
+    drift_prior: float = 5e-3
     residual_prior: float = 5e-3
     content_knots: float = 8.0
     motion_knots: float = 2.0
@@ -222,7 +223,7 @@ class Loose:
 
     start: LatentVideo
     spread: Prior
-    weight: float  # of the prior that pulls them to zero
+    cfg: InversionConfig  # whose priors pull them to zero
     content: Spline
     motion: Spline | None
 
@@ -233,7 +234,7 @@ class Loose:
         motion = None
         if start.u is not None:
             motion = _free(start.motion, start.span, cfg.motion_knots * target.interval, spread.v_std, spread.v_std)
-        return cls(start, spread, cfg.residual_prior, content, motion)
+        return cls(start, spread, cfg, content, motion)
 
     @property
     def free(self) -> list[Tensor]:
@@ -243,10 +244,10 @@ class Loose:
     def build(self) -> tuple[LatentVideo, Tensor]:
         """The latent video of the present coefficients, and their penalty."""
         video = dataclasses.replace(self.start, content=self.content.scaled(self.spread.w_std))
-        penalty = self.weight * self.content.coefs.square().mean()
+        penalty = self.cfg.drift_prior * self.content.coefs.square().mean()
         if self.motion is not None:
             video.motion = self.motion.scaled(self.spread.v_std)
-            penalty = penalty + self.weight * self.motion.coefs.square().mean()
+            penalty = penalty + self.cfg.residual_prior * self.motion.coefs.square().mean()
         return video, penalty
 
 
