@@ -160,8 +160,6 @@ def test_names_made_from_prompts_are_new_and_valid(make: Make) -> None:
 
 
 def test_what_is_not_there_yet_says_so(make: Make) -> None:
-    with pytest.raises(EditError, match="regions"):
-        make("bright sun", region="face")
     with pytest.raises(EditError, match="optimize"):
         make("bright sun", method="optimize")
 

@@ -80,7 +80,7 @@ def test_the_locality_term_keeps_the_tuned_generator_near_its_base(base: Generat
 
 def test_tuning_ends_on_a_plateau_and_is_the_same_again(base: Generator) -> None:
     target, latents = clip_of(base)
-    still = TuningConfig(most=200, window=10, gain=0.9)  # no window of ten steps gains 90 %
+    still = TuningConfig(least=200, window=10, gain=0.9)  # no window of ten steps gains 90 %
     runs = [list(tune(base, target, latents, prior(base, 0), LOSS, still, seed=4)) for _ in range(2)]
     assert len(runs[0]) == 30  # the second window shows the plateau, a third one lands
     assert [event.note for event in runs[0]] == [event.note for event in runs[1]]

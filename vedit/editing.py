@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vedit.errors import VeditError
 from vedit.progress import Progress, Task
+from vedit.regions import Region, RegionError, parse
 from vedit.timing import keyframe_value, parse_keyframes
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from vedit.workspace import Workspace
 
 SCHEMA = 1
+MASK = "region.mask"  # its name beside the layers of direction.safetensors
 MAX_PROMPT = 300  # characters; no text–image model reads more than 77 tokens
 MAX_STRENGTH = 10.0  # far beyond what looks natural, not yet beyond what a network computes
 
@@ -50,6 +52,7 @@ class Edit:
     guidance: str = "builtin"
     method: str = "global"
     disentangle: float | None = None
+    region: Region | None = field(default=None, compare=False)  # None: the whole frame
     warnings: tuple[str, ...] = field(default=(), compare=False)
 
     def strength_at(self, seconds: float) -> float:
@@ -66,8 +69,12 @@ class Edit:
         info = {
             "schema": SCHEMA, "name": self.name, "prompt": self.prompt, "neutral": self.neutral, "strength": [list(pair) for pair in self.strength],
             "generator": self.generator, "guidance": self.guidance, "method": self.method, "disentangle": self.disentangle, "warnings": list(self.warnings),
+            "region": None if self.region is None else self.region.to_info(),
         }  # fmt: skip
-        return info, {layer: change.detach().cpu().contiguous() for layer, change in self.direction.items()}
+        tensors = {layer: change.detach().cpu().contiguous() for layer, change in self.direction.items()}
+        if self.region is not None and self.region.mask is not None:
+            tensors[MASK] = torch.from_numpy(self.region.mask)
+        return info, tensors
 
     @classmethod
     def from_files(cls, info: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Edit:
@@ -84,15 +91,18 @@ class Edit:
             disentangle = None if info["disentangle"] is None else float(info["disentangle"])
             warnings = tuple(str(line) for line in info["warnings"])
             name = check_name(texts["name"])
-        except (KeyError, TypeError) as error:
+            kept = info.get("region")
+            region = None if kept is None else Region.from_info(kept, tensors.get(MASK))
+        except (KeyError, TypeError, AttributeError, RegionError) as error:
             raise EditError(f"a stored edit is damaged ({error}); remove it and make it again") from error
+        tensors = {layer: change for layer, change in tensors.items() if layer != MASK}
         if not tensors or any(
             value.ndim != 1 or not value.is_floating_point() or not value.isfinite().all() for value in tensors.values()
         ):
             raise EditError(
                 f"the direction of the edit {name} is damaged: wanted finite vectors, one a layer; remove it and make it again"
             )
-        return cls(strength=strength, direction=dict(tensors), disentangle=disentangle, warnings=warnings, **texts)
+        return cls(strength=strength, direction=tensors, disentangle=disentangle, region=region, warnings=warnings, **texts)
 
 
 def edit(
@@ -102,6 +112,10 @@ def edit(
 ) -> Task[Edit]:  # fmt: skip
     """Make an edit from words and save it in the project; see `make` for arguments and errors."""
     taken = [existing.name if isinstance(existing, Edit) else str(existing) for existing in workspace.list_edits()]
+    place = None
+    if region is not None:
+        width, height = workspace.info["size"]  # of the source
+        place = parse(region, (width, height), workspace.follows_face)
     generator = workspace.generator(device)
     result = yield from make(
         generator,
@@ -110,7 +124,7 @@ def edit(
         strength=strength,
         disentangle=disentangle,
         method=method,
-        region=region,
+        region=place,
         name=name,
         clip=clip,
         taken=taken,
@@ -121,13 +135,14 @@ def edit(
 
 def make(
     generator: Generator, prompt: str, *, neutral: str | None = None, strength: str | float | Sequence[tuple[float, float]] = 1.0,
-    disentangle: float | None = None, method: str = "global", region: str | None = None, name: str | None = None, clip: str | None = None,
+    disentangle: float | None = None, method: str = "global", region: Region | None = None, name: str | None = None, clip: str | None = None,
     taken: Sequence[str] = (),
 ) -> Task[Edit]:  # fmt: skip
     """Make an edit for a generator from words.
 
     neutral: the text the prompt is measured against; None chooses one that fits what the generator shows.
     strength: a number (1 is a clear, natural change; negative reverses), keyframes, or either as text: "0.7", "0s=0,2s=1".
+    region: where the edit acts; None is the whole frame.
     disentangle: in [0, 1], leaves out the weakest channels; None lets vedit choose.  clip: a model as in `vedit.guidance`.
     name: must be new; None makes one from the prompt, numbered where `taken` has it.
 
@@ -139,8 +154,6 @@ def make(
     _check_disentangle(disentangle)
     if method != "global":
         raise EditError(f"the method {method!r} is not available; wanted global")
-    if region is not None:
-        raise EditError(f"regions are not available yet (found {region!r}); edit the whole frame")
     name = unique_name(prompt, taken) if name is None else check_name(name)
     if name in taken:
         raise EditError(
@@ -160,7 +173,7 @@ def make(
     yield Progress("words", 1, 1)
     return Edit(
         name=name, prompt=prompt, neutral=found.neutral, strength=keyframes, direction=found.delta, generator=stats.generator,
-        guidance=model.name, method=method, disentangle=disentangle, warnings=tuple(line for line in warnings if line),
+        guidance=model.name, method=method, disentangle=disentangle, region=region, warnings=tuple(line for line in warnings if line),
     )  # fmt: skip
 
 

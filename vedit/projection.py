@@ -181,10 +181,11 @@ def _spread(footage: Footage, count: int) -> list[Any]:
 def _cropped(stages: Stages, footage: Footage, crop: str, generator: Generator) -> Task[tuple[Tensor, Tensor, dict[str, Any]]]:
     """Frames uint8 [T, S, S, 3] at the generator's size, t [T] on its clock, and what project.json keeps of times, crops and clock."""
     size = generator.cfg.resolution
-    settings = footage.settings() | {"crop": crop, "size": size}
+    settings = footage.settings() | {"crop": crop, "size": size, "layout": 2}
     result = yield from stages.run("crop", settings, _crop(footage, crop, size))
     times, held = result["times"].tolist(), repeats(result["frames"])
     about = {"times": times, "end": float(result["end"][0]), "crops": result["crops"].tolist(), "crop_mode": crop, "held": held}
+    about["follows_face"] = bool(result["follows_face"][0])
     return result["frames"], Clock.of(times, generator.fps, held)(times), about
 
 
@@ -207,6 +208,7 @@ def _crop(footage: Footage, mode: str, size: int) -> Task[Tensors]:
         "times": torch.tensor(times, dtype=torch.float64),
         "end": torch.tensor([times[-1] + last], dtype=torch.float64),
         "crops": torch.as_tensor(crops.matrices),
+        "follows_face": torch.tensor([crops.kind == "face"]),
     }
 
 

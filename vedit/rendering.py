@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from stylegan_v import Generator
@@ -24,7 +25,7 @@ from vedit.progress import Task
 from vedit.sampling import motion_codes_of
 from vedit.stitching import PasteBack
 from vedit.streaming import pump
-from vedit.timing import finite, parse_rate, resample, respeed, subdivide
+from vedit.timing import between, finite, parse_rate, resample, respeed, subdivide
 from vedit.video.info import Pixels
 from vedit.workspace import Workspace, WorkspaceError
 
@@ -41,29 +42,49 @@ class RenderError(VeditError, ValueError):
 
 @dataclass(frozen=True)
 class Scene:
-    """What is rendered: a latent video, its clock, and edits with a factor each."""
+    """What is rendered: a latent video, its clock, and edits with a factor each; `crops` [T, 2, 3] place the regions of edits."""
 
     generator: Generator
     latents: LatentVideo
     clock: Clock
     edits: tuple[tuple[Edit, float], ...] = ()
+    crops: NDArray[np.float64] | None = None
 
     @torch.no_grad()
     def frames(self, times: Sequence[float]) -> Tensor:
         """Frames [T, 3, H, W] in [-1, 1] at `times` (seconds, as the source counts them)."""
         seconds = [time - self.clock.origin for time in times]
         ws, motion_v = self.latents.at(self.generator, self.clock(times).to(self.generator.device))
-        delta: dict[str, Tensor] = {}
+        everywhere = _summed([edit.styles_delta(seconds, factor) for edit, factor in self.edits if edit.region is None], self.generator)
+        plain = self.generator.synthesis(ws, motion_v=motion_v, styles_delta=everywhere or None)[0]
+        frames = plain
         for edit, factor in self.edits:
-            for layer, change in edit.styles_delta(seconds, factor).items():
-                change = change.to(self.generator.device)
-                delta[layer] = delta[layer] + change if layer in delta else change
-        return self.generator.synthesis(ws, motion_v=motion_v, styles_delta=delta or None)[0].clamp(-1, 1)
+            if edit.region is not None:
+                local = _summed([everywhere, edit.styles_delta(seconds, factor)], self.generator)
+                changed = self.generator.synthesis(ws, motion_v=motion_v, styles_delta=local)[0]
+                frames = frames + edit.region.masks(self._crops_at(times), frames.shape[-1]).to(frames) * (changed - plain)
+        return frames.clamp(-1, 1)
+
+    def _crops_at(self, times: Sequence[float]) -> NDArray[np.float64]:
+        """Crops [T, 2, 3] at `times`, between the source's frames by time."""
+        assert self.crops is not None
+        places = [between(time, self.clock.times) for time in times]
+        return np.stack([(1 - share) * self.crops[before] + share * self.crops[after] for before, after, share in places])
 
     def chunks(self, times: Sequence[float]) -> Iterator[Tensor]:
         """The same in chunks, so that memory does not grow with length."""
         for begin in range(0, len(times), CHUNK):
             yield self.frames(times[begin : begin + CHUNK]).cpu()
+
+
+def _summed(changes: Sequence[Mapping[str, Tensor]], generator: Generator) -> dict[str, Tensor]:
+    """Sums of changes of styles, by layer."""
+    total: dict[str, Tensor] = {}
+    for change in changes:
+        for layer, value in change.items():
+            value = value.to(generator.device)
+            total[layer] = total[layer] + value if layer in total else value
+    return total
 
 
 @dataclass(frozen=True)
@@ -88,7 +109,7 @@ def scene(workspace: Workspace, edits: Sequence[Choice] | None = None, device: s
     for edit, _ in chosen:
         if any(widths.get(name) != len(change) for name, change in edit.direction.items()):
             raise RenderError(f"the edit {edit.name!r} does not fit the generator's layers; remove it (vedit edits rm {edit.name}) and make it again")
-    return Scene(generator, latents.to(device), workspace.clock(generator.fps), chosen)
+    return Scene(generator, latents.to(device), workspace.clock(generator.fps), chosen, np.asarray(workspace.info["crops"], dtype=np.float64))
 
 
 def chosen_edits(workspace: Workspace, edits: Sequence[Choice] | None) -> tuple[tuple[Edit, float], ...]:

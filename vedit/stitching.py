@@ -7,7 +7,6 @@ render's difference from the same average of its own reconstructions is added: w
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from vedit.timing import parse_rate
+from vedit.timing import Place, between, parse_rate
 from vedit.video import Frame
 from vedit.video.info import Pixels
 from vedit.workspace import Workspace
@@ -70,21 +69,6 @@ class PasteBack:
 
         rate = self.settings["fps"]
         return iter(Footage(self.source, self.settings["start"], self.settings["duration"], parse_rate(rate) if rate else None))
-
-
-Place = tuple[int, int, float]
-
-
-def between(moment: float, times: Sequence[float]) -> Place:
-    """The frames of ascending `times` around a moment, and how far it lies from the first to the second, in [0, 1).
-
-    >>> between(1.0, [0.0, 1.0, 3.0]), between(2.5, [0.0, 1.0, 3.0]), between(9.0, [0.0, 1.0, 3.0])
-    ((1, 1, 0.0), (1, 2, 0.75), (2, 2, 0.0))
-    """
-    before = max(bisect_right(times, moment + 1e-6) - 1, 0)
-    after = min(before + 1, len(times) - 1)
-    share = (moment - times[before]) / (times[after] - times[before]) if after > before else 0.0
-    return (before, after, share) if share > 1e-6 else (before, before, 0.0)
 
 
 class _Held:

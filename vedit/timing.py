@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -249,3 +250,18 @@ def constant_rate(times: Sequence[float], tolerance: float = 0.6e-3, usual: Sequ
     exact = [rate for rate in errors if errors[rate] <= min(tolerance, 2e-6)]
     near = [*usual, *sorted(common, key=lambda rate: errors.get(rate, math.inf)), *fitted]
     return next((rate for rate in [*exact, *near] if errors.get(rate, math.inf) <= tolerance), None)
+
+
+Place = tuple[int, int, float]
+
+
+def between(moment: float, times: Sequence[float]) -> Place:
+    """The frames of ascending `times` around a moment, and how far it lies from the first to the second, in [0, 1).
+
+    >>> between(1.0, [0.0, 1.0, 3.0]), between(2.5, [0.0, 1.0, 3.0]), between(9.0, [0.0, 1.0, 3.0])
+    ((1, 1, 0.0), (1, 2, 0.75), (2, 2, 0.0))
+    """
+    before = max(bisect_right(times, moment + 1e-6) - 1, 0)
+    after = min(before + 1, len(times) - 1)
+    share = (moment - times[before]) / (times[after] - times[before]) if after > before else 0.0
+    return (before, after, share) if share > 1e-6 else (before, before, 0.0)

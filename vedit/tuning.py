@@ -9,6 +9,7 @@ base means the same afterwards.
 from __future__ import annotations
 
 import copy
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,9 +34,12 @@ class TuningError(VeditError, ValueError):
 
 @dataclass(frozen=True)
 class TuningConfig(Config):
-    """Lengths and weights. Without `steps` tuning ends on a plateau: when a `window` of steps gains less than `gain` of the distance."""
+    """Lengths and weights. Without `steps` every frame is seen `visits` times, in `least` to `most` steps, unless tuning ends sooner, on
+    a plateau: when a `window` of steps gains less than `gain` of the distance."""
 
     steps: int | None = None
+    visits: int = 150
+    least: int = 500
     most: int = 1200
     window: int = 150
     gain: float = 0.05
@@ -47,10 +51,14 @@ class TuningConfig(Config):
     locality_batch: int = 4
 
     def __post_init__(self) -> None:
-        self._require_counts("most", "window", "batch", "locality_batch")
+        self._require_counts("visits", "least", "most", "window", "batch", "locality_batch")
         self._require_positive("lr", "residual_lr", "gain")
         if self.steps is not None:
             self._require_counts("steps")
+
+    def length(self, frames: int) -> int:
+        """Steps for a clip of so many frames."""
+        return self.steps or min(self.most, max(self.least, math.ceil(self.visits * frames / self.batch)))
 
 
 def tune(
@@ -64,7 +72,7 @@ def tune(
     optimizer = torch.optim.Adam(groups, lr=cfg.lr, betas=(0.9, 0.99))
     rng = torch.Generator().manual_seed(seed + 1)
     count = target.frames.shape[0]
-    batch, steps = min(cfg.batch, count), cfg.steps or cfg.most
+    batch, steps = min(cfg.batch, count), cfg.length(count)
     begun, stop = 0.0, steps
     distances: list[float] = []
     step = 0

@@ -19,6 +19,9 @@ def edit(
     strength: Annotated[str, typer.Option(metavar="X | 0s=0,2s=1", help="1 is a clear, natural change; negative reverses; keyframes fade.")] = "1",
     disentangle: Annotated[float | None, typer.Option(metavar="X", help="Keep channels that respond this clearly.", show_default=False)] = None,
     method: Annotated[Literal["global"], typer.Option(help="global: from channel statistics, at once.")] = "global",
+    region: Annotated[
+        str, typer.Option(metavar="R", help="Where: face, background, x,y,w,h of the source, or an image, white where.", show_default=False)
+    ] = "",
     name: Annotated[str, typer.Option(metavar="NAME", help="What the edit is called; made from the prompt if left out.", show_default=False)] = "",
     clip: Annotated[str, typer.Option(metavar="MODEL", help="A text–image model: open_clip's name, a local file, or builtin.")] = "builtin",
     quiet: Quiet = False,
@@ -30,6 +33,7 @@ def edit(
       vedit edit --prompt "an old person"
       vedit edit head.vedit --prompt "a person with a beard" --strength 0.6
       vedit edit --prompt "bright sun" --strength 0s=0,2s=1      fades in
+      vedit edit --prompt "a person with makeup" --region face
 
     Edits add up and are kept by name: see `vedit edits`. Nothing is rendered before `vedit render`.
     """
@@ -49,6 +53,7 @@ def edit(
             strength=keyframes,
             disentangle=disentangle,
             method=method,
+            region=region or None,
             name=name or None,
             clip=clip or None,
         )
