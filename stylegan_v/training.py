@@ -115,6 +115,7 @@ class TrainConfig(Config):
         object.__setattr__(self, "discriminator", made(DiscriminatorConfig, self.discriminator))
         object.__setattr__(self, "stages", tuple(made(StageConfig, stage) for stage in self.stages))
         self._require(self.precision in ("fp32", "bf16"), "precision", "'fp32' or 'bf16'")
+        self._require_counts("seed", least=0, most=1 << 62)
         needs = any(stage.adversarial for stage in self.stages)
         self._require(not needs or self.discriminator is not None, "discriminator", "a table, since a stage is adversarial")
 

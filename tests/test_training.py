@@ -16,6 +16,7 @@ from stylegan_v.training import StageConfig, TrainConfig, Trainer, sample_times,
 from vedit.errors import VeditError
 from vedit.progress import finish
 from vedit.training import PairedWorld, Recipe, RecipeError, train
+from vedit.training_plan import plan
 from vedit.worlds import world
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -186,6 +187,29 @@ def test_bad_recipes_name_file_and_key(tmp_path: Path, text: str, message: str) 
     path.write_text(text)
     with pytest.raises(RecipeError, match=message):
         Recipe.read(path)
+
+
+def test_values_of_a_recipe_can_be_overruled() -> None:
+    recipe = Recipe.read(RECIPES / "skies-1.toml", ["train.seed=4", "train.stages.0.steps=7", "name=other", "train.precision=fp32"])
+    plain = Recipe.read(RECIPES / "skies-1.toml")
+    assert (recipe.train.seed, recipe.train.stages[0].steps, recipe.name, recipe.train.precision) == (4, 7, "other", "fp32")
+    assert recipe.train.stages[1:] == plain.train.stages[1:]
+
+
+@pytest.mark.parametrize("change", ["train.seed", "=3", "train.stages.99.steps=1", "train.stages.x=1", "name.deep=1", "train.sed=1", "train.seed=high"])
+def test_an_overruling_that_fits_nothing_is_refused(change: str) -> None:
+    with pytest.raises(RecipeError):
+        Recipe.read(RECIPES / "skies-1.toml", [change])
+
+
+def test_a_plan_counts_what_the_run_would_do() -> None:
+    recipe = Recipe(name="tiny", world="skies", train=tiny(*STAGES))
+    found = finish(plan(recipe))
+    events = list(Trainer(recipe.train, PairedWorld(world("skies"), 16)).run())
+    assert sum(stage.frames for stage in found.stages) == events[-1].frames
+    assert [stage.steps for stage in found.stages] == [stage.steps for stage in STAGES]
+    assert found.generator_parameters == sum(weight.numel() for weight in Generator(recipe.train.generator).parameters())
+    assert found.seconds > 0
 
 
 def test_a_run_writes_a_generator_a_log_and_sheets_and_goes_on(tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ import json
 import pickle
 import time
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -52,14 +54,44 @@ class Recipe(Config):
         world(self.world)
 
     @classmethod
-    def read(cls, path: Path) -> Recipe:
-        """The recipe in a TOML file; raises RecipeError."""
+    def read(cls, path: Path, changes: Sequence[str] = ()) -> Recipe:
+        """The recipe in a TOML file, with `changes` such as "train.seed=3" or "train.stages.0.steps=100"; raises RecipeError."""
         try:
-            return cls.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+            for change in changes:
+                overrule(values, change)
+            return cls.from_dict(values)
         except OSError as error:
             raise RecipeError(f"{path}: {error.strerror}; name an existing recipe such as recipes/portraits-1.toml") from None
         except (tomllib.TOMLDecodeError, ConfigError, UnicodeDecodeError, ValueError) as error:
             raise RecipeError(f"{path}: {error}") from None
+
+
+def overrule(values: dict[str, Any], change: str) -> None:
+    """Set one value of a recipe's plain data; raises RecipeError.
+
+    >>> recipe = {"train": {"seed": 1, "stages": [{"steps": 9}]}}
+    >>> overrule(recipe, "train.stages.0.steps=100"); overrule(recipe, "train.precision=bf16"); recipe
+    {'train': {'seed': 1, 'stages': [{'steps': 100}], 'precision': 'bf16'}}
+    """
+    key, sign, text = change.partition("=")
+    if not sign or not key.strip():
+        raise RecipeError(f"found --set {change!r}; wanted key=value, such as train.seed=3")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()  # a word needs no quotes
+    place: Any = values
+    *path, last = key.strip().split(".")
+    try:
+        for part in path:
+            place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
+        if isinstance(place, list):
+            place[int(last)] = value
+        else:
+            place[last] = value
+    except (IndexError, TypeError, ValueError, AttributeError):
+        raise RecipeError(f"found --set {change!r}, but the recipe has no place {key.strip()!r}; see its file for the keys") from None
 
 
 def train(recipe: Recipe, out: Path, *, resume: bool = False, device: str = "cpu") -> Task[Path]:
