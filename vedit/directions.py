@@ -34,6 +34,10 @@ RIDGE = 0.1
 less well than this are not followed."""
 LENGTH = 2.2
 """Standard deviations of w along the direction that strength 1 moves."""
+FARTHEST = 2.9
+"""Standard deviations of w along the direction that strength 1 goes to at most: a night made night again would leave what the generator
+can draw (it turned into a blue blot at 3.7). LEAST is the part of LENGTH that is moved even so."""
+LEAST = 0.35
 
 TEMPLATES = ("{}", "a photo of {}", "a picture of {}", "{} in a video")
 NEUTRALS = ("a person", "a sky", "a landscape", "an animal", "a photo")
@@ -229,14 +233,17 @@ def direction(
     prompt: str,
     neutral: str | None = None,
     disentangle: float | None = None,
+    content: Tensor | None = None,
 ) -> Direction:
     """The change of styles that a prompt asks for, against `neutral` (default: chosen from NEUTRALS by what the generator shows).
 
     `disentangle` in [0, 1] leaves out channels that change less, in their own standard deviations, than this part of the largest.
+    `content` is the w [D] to be edited, where it is known: one that shows much of the prompt already is moved less far.
     """
     neutral = neutral or default_neutral(stats, guidance)
     text = _text_vector(guidance, prompt) - _text_vector(guidance, neutral)
-    delta_w = w_direction(stats, text, RIDGE) * LENGTH
+    unit = w_direction(stats, text, RIDGE)
+    delta_w = unit * LENGTH * (1.0 if content is None else room(stats, unit, content))
     return Direction(style_changes(stats, generator, delta_w, disentangle or 0.0), delta_w, neutral)
 
 
@@ -253,6 +260,14 @@ def w_direction(stats: Statistics, text: Tensor, ridge: float) -> Tensor:
     wanted = (e_basis * e_values.sqrt()).T @ text.double()
     change = left @ ((c / (c.square() + ridge)) * (right @ wanted))
     return ((w_basis * w_values.sqrt()) @ F.normalize(change, dim=0)).float()
+
+
+def room(stats: Statistics, unit: Tensor, content: Tensor) -> float:
+    """How much of LENGTH a content w [D] may move along a direction of one standard deviation, in [LEAST, 1] (see FARTHEST)."""
+    values, basis = _spectrum(stats.w_cov)
+    whitened = basis.T @ torch.stack([unit, content.cpu() - stats.w_mean], dim=1).double() / values.sqrt()[:, None]
+    already = float(whitened[:, 0] @ whitened[:, 1])
+    return min(1.0, max(LEAST, (FARTHEST - already) / LENGTH))
 
 
 def style_changes(

@@ -128,6 +128,7 @@ def edit(
         name=name,
         clip=clip,
         taken=taken,
+        content=workspace.latents().ws.mean(dim=0),
     )
     workspace.save_edit(result.name, *result.to_files())
     return result
@@ -136,13 +137,13 @@ def edit(
 def make(
     generator: Generator, prompt: str, *, neutral: str | None = None, strength: str | float | Sequence[tuple[float, float]] = 1.0,
     disentangle: float | None = None, method: str = "global", region: Region | None = None, name: str | None = None, clip: str | None = None,
-    taken: Sequence[str] = (),
+    taken: Sequence[str] = (), content: Tensor | None = None,
 ) -> Task[Edit]:  # fmt: skip
     """Make an edit for a generator from words.
 
     neutral: the text the prompt is measured against; None chooses one that fits what the generator shows.
     strength: a number (1 is a clear, natural change; negative reverses), keyframes, or either as text: "0.7", "0s=0,2s=1".
-    region: where the edit acts; None is the whole frame.
+    region: where the edit acts; None is the whole frame.  content: the w [D] to be edited, which bounds how far strength 1 goes.
     disentangle: in [0, 1], leaves out the weakest channels; None lets vedit choose.  clip: a model as in `vedit.guidance`.
     name: must be new; None makes one from the prompt, numbered where `taken` has it.
 
@@ -165,7 +166,7 @@ def make(
     yield Progress("words", 0, 1, f"loading the text–image model {clip or 'builtin'}")
     model = guidance.load(clip or "builtin")
     stats = yield from directions.statistics(generator, model)
-    found = directions.direction(stats, generator, model, prompt, neutral, disentangle)
+    found = directions.direction(stats, generator, model, prompt, neutral, disentangle, content)
     warnings = [
         unknown_words_warning(model.unknown_words(text), what)
         for text, what in ((prompt, "prompt"), (neutral or "", "neutral text"))
