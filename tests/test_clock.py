@@ -50,6 +50,19 @@ def test_film_stored_at_thirty_frames_repeats_every_fifth_and_a_pause_is_no_repe
     assert repeats(film) == []
 
 
+@pytest.mark.parametrize(("times", "frames"), [(2, 48), (2, 12), (3, 45)])
+def test_drawings_on_twos_and_threes_repeat_throughout(times: int, frames: int) -> None:
+    stored = [i // times for i in range(frames)]
+    assert repeats(noisy(1, frames)[stored]) == [i for i in range(1, frames) if stored[i] == stored[i - 1]]
+
+
+def test_somebody_who_slows_down_repeats_nothing() -> None:
+    picture = torch.randint(0, 60, (1, 16, 16, 3), generator=torch.Generator().manual_seed(2))
+    # two levels a frame from 12 to 24, sixty before and after
+    shift = torch.arange(40) * 2 + torch.where((torch.arange(40) < 12) | (torch.arange(40) > 24), torch.arange(40) % 2 * 60, 0)
+    assert repeats((picture + shift[:, None, None, None]).byte()) == []
+
+
 @pytest.mark.parametrize("held", [[0], [2], [-1], ["1"], [0.5], 3])
 def test_a_project_with_impossible_repeats_is_refused(held: object, tmp_path: Path) -> None:
     workspace = finished(tmp_path / "a.vedit")

@@ -45,6 +45,14 @@ def test_a_mask_file_is_white_where_the_edit_acts(tmp_path: Path) -> None:
     assert mask[:28].min() > 0.99 and mask[36:].max() < 0.01
 
 
+def test_what_is_transparent_in_a_mask_is_outside(tmp_path: Path) -> None:
+    picture = np.full((100, 200, 4), 255, np.uint8)
+    picture[50:, :, 3] = 0
+    Image.fromarray(picture).save(tmp_path / "mask.png")
+    mask = parse(str(tmp_path / "mask.png"), SIZE, False).masks(WHOLE, 64)[0, 0]
+    assert mask[:28].min() > 0.99 and mask[36:].max() < 0.01
+
+
 def test_face_and_background_are_the_two_parts_of_a_crop() -> None:
     face, back = (parse(name, SIZE, True).masks(WHOLE, 64) for name in ("face", "background"))
     torch.testing.assert_close(face + back, torch.ones_like(face))
@@ -62,7 +70,8 @@ def test_what_is_no_region_is_refused(text: str) -> None:
 def test_masks_of_another_shape_and_black_ones_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.full((100, 100), 255, np.uint8)).save(tmp_path / "square.png")
     Image.fromarray(np.zeros((100, 200), np.uint8)).save(tmp_path / "black.png")
-    for name, word in (("square.png", "as large"), ("black.png", "black")):
+    Image.fromarray(np.full((100, 200), 255, np.uint8)).save(tmp_path / "white.png")
+    for name, word in (("square.png", "as large"), ("black.png", "black"), ("white.png", "white")):
         with pytest.raises(RegionError, match=word):
             parse(str(tmp_path / name), SIZE, False)
 
@@ -103,7 +112,10 @@ def test_a_region_survives_its_files(tmp_path: Path) -> None:
         assert set(back.direction) == set(edit.direction)
 
 
-@pytest.mark.parametrize("damage", [{"kind": "nose"}, {"kind": "mask"}, {"kind": "box"}, {"box": [1, 2, 3]}, {"size": "big"}, {"box": [0, 0, 1, 1]}])
+@pytest.mark.parametrize(
+    "damage",
+    [{"kind": "nose"}, {"kind": "mask"}, {"kind": "box"}, {"box": [1, 2, 3]}, {"size": "big"}, {"size": [float("inf"), 4]}, {"box": [0, 0, 1, 1]}],
+)
 def test_a_damaged_region_is_refused(damage: dict[str, object]) -> None:
     with pytest.raises(RegionError, match="make it again|give x"):
         Region.from_info({"kind": "face", "size": [4, 4], "box": None, **damage}, None)

@@ -94,6 +94,33 @@ def test_without_edits_the_sources_frames_come_back_and_between_them_the_generat
         assert np.abs(picture[middle] - wanted).max() <= 1.0
 
 
+@dataclass(frozen=True)
+class Bright:
+    """A scene that is white throughout."""
+
+    edits: tuple[str, ...] = ()
+
+    def frames(self, times: Sequence[float]) -> Tensor:
+        return torch.ones(len(times), 3, 16, 16)
+
+
+def test_where_nothing_moves_a_moving_crop_leaves_no_edge(tmp_path: Path) -> None:
+    write(tmp_path / "clip.mkv", [np.full((64, 64, 3), 100, np.uint8)] * 2, fps=25, codec="ffv1")
+    workspace = finished(tmp_path / "clip.vedit")
+    workspace.info["crops"] = [[[32.0, 0, x], [0, 32.0, 16]] for x in (10.0, 20.0)]
+    workspace.source = lambda: tmp_path / "clip.mkv"  # type: ignore[method-assign]
+    back: Any = PasteBack(workspace, Bright())  # type: ignore[arg-type]
+    assert all((picture == 100).all() for picture in back.pictures([0.0, 0.01, 0.02, 0.04]))
+
+
+def test_a_source_that_ends_early_holds_its_last_frame(tmp_path: Path) -> None:
+    write(tmp_path / "clip.mkv", [np.full((64, 64, 3), 100, np.uint8)], fps=25, codec="ffv1")
+    workspace = finished(tmp_path / "clip.vedit")
+    workspace.source = lambda: tmp_path / "clip.mkv"  # type: ignore[method-assign]
+    back: Any = PasteBack(workspace, Bright())  # type: ignore[arg-type]
+    assert len(list(back.pictures([0.0, 0.02, 0.04]))) == 3
+
+
 def test_an_edit_lies_on_every_picture(tmp_path: Path) -> None:
     plain, _ = pasted(tmp_path, Moving(), [0.0, 0.02])
     edited, _ = pasted(tmp_path, Moving(("redder",)), [0.0, 0.02])

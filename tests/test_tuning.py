@@ -51,7 +51,7 @@ def fit(generator: Generator, target: Target, latents: LatentVideo) -> float:
 def test_tuning_comes_closer_and_moves_nothing_but_convolutions(base: Generator) -> None:
     target, latents = clip_of(base)
     before = {name: weight.clone() for name, weight in base.named_parameters()}
-    start = latents.state()
+    start = {name: tensor.clone() for name, tensor in latents.state().items()}
     moved, difference = finish(tune(base, target, latents, prior(base, 0), LOSS, TuningConfig(steps=60, lr=1e-2, locality=0.1), seed=0))
     assert all(torch.equal(tensor, start[name]) for name, tensor in latents.state().items()), "the pivot has moved"
     assert all(torch.equal(tensor, moved.state()[name]) for name, tensor in start.items()), "more than the residuals moved"

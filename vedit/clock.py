@@ -1,7 +1,7 @@
 """The clock of a clip: which t of the generator belongs to which second of the source.
 
-Footage often shows a frame twice: film of 24 pictures a second stored at 30, a time lapse slowed down. No smooth function of time
-stands still for every fifth frame, so t stands still instead, and runs a little faster between.
+Footage often shows a frame twice or three times: film of 24 pictures a second stored at 30, drawings "on twos". No smooth function
+of time stands still for every fifth frame, so t stands still instead, and runs a little faster between.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-REPEAT = 0.03
-"""A frame that differs from the one before by less than this part of what is usual around it (mean square) is that one again: stored
-again it differs by 0.002 to 0.04 of it, a real pause seldom by less than 0.1 (measured on real clips)."""
-AROUND = 7  # frames on either side
+REPEAT = 0.05
+"""A frame that differs from the one before by less than this part of what one of the two changes beside it is (mean square) may be that
+one again: stored again, frames of real clips differ by 0.002 to 0.04 of it. What slows down does so over more than one frame."""
+LEVELS = 1.5  # and by less than this many of 255 steps (root mean square)
 
 
 def repeats(frames: Tensor) -> list[int]:
@@ -29,8 +29,10 @@ def repeats(frames: Tensor) -> list[int]:
     if len(frames) < 4:
         return []
     change = torch.stack([(after.float() - before.float()).square().mean() for before, after in zip(frames, frames[1:], strict=False)])
-    around = [change[max(0, i - AROUND) : i + AROUND + 1].median() for i in range(len(change))]
-    return [i + 1 for i, usual in enumerate(around) if change[i] < REPEAT * usual]
+    beside = torch.maximum(change.roll(1), change.roll(-1))
+    beside[0], beside[-1] = change[1:3].max(), change[-3:-1].max()
+    again = (change < REPEAT * beside) & (change < LEVELS**2)
+    return (again.nonzero()[:, 0] + 1).tolist()
 
 
 @dataclass(frozen=True)

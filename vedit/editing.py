@@ -114,8 +114,10 @@ def edit(
     taken = [existing.name if isinstance(existing, Edit) else str(existing) for existing in workspace.list_edits()]
     place = None
     if region is not None:
+        if not {"size", "follows_face"} <= set(workspace.info):
+            raise EditError("this project was made before there were regions; project the clip again")
         width, height = workspace.info["size"]  # of the source
-        place = parse(region, (width, height), workspace.follows_face)
+        place = parse(region, (width, height), bool(workspace.info["follows_face"]))
     generator = workspace.generator(device)
     result = yield from make(
         generator,

@@ -46,10 +46,17 @@ class Region:
 
     def masks(self, crops: NDArray[np.float64], side: int) -> Tensor:
         """Masks [T, 1, side, side] in [0, 1] for crops [T, 2, 3], which map fractions of the crop to source pixels."""
-        along = (torch.arange(side * FINER, dtype=torch.float64) + 0.5) / (side * FINER)
+        along = (torch.arange(side * FINER, dtype=torch.float32) + 0.5) / (side * FINER)
         u = torch.stack(torch.meshgrid(along, along, indexing="xy"), dim=-1)  # [n, n, 2] as (x, y)
-        hard = torch.stack([self._inside(u, torch.from_numpy(np.asarray(crop, dtype=np.float64))) for crop in crops])
-        return _softened(F.avg_pool2d(hard.unsqueeze(1).float(), FINER), SOFT * side)
+        known: dict[bytes, Tensor] = {}  # most crops of a clip are alike
+        masks = []
+        for crop in crops:
+            key = b"" if self.kind in NAMED else np.ascontiguousarray(crop).tobytes()
+            if key not in known:
+                hard = self._inside(u, torch.from_numpy(np.asarray(crop, dtype=np.float32)))
+                known[key] = _softened(F.avg_pool2d(hard[None, None], FINER), SOFT * side)[0]
+            masks.append(known[key])
+        return torch.stack(masks)
 
     def _inside(self, u: Tensor, crop: Tensor) -> Tensor:
         """1 inside and 0 outside (a mask's own values) at fractions u [n, n, 2] of one crop."""
@@ -77,7 +84,7 @@ class Region:
         try:
             kind, size = info["kind"], (int(info["size"][0]), int(info["size"][1]))
             box = None if info["box"] is None else _box([float(value) for value in info["box"]], size)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             raise RegionError(f"a stored region is damaged ({error}); remove the edit and make it again") from None
         fits = mask is None or (mask.dtype == torch.uint8 and mask.ndim == 2 and 0 < mask.numel() <= LONGEST_SIDE**2)
         fits = fits and kind in (*NAMED, "box", "mask") and (kind == "box") == (box is not None) and (kind == "mask") == (mask is not None)
@@ -89,7 +96,7 @@ class Region:
 def parse(text: str, size: tuple[int, int], follows_face: bool) -> Region:
     """The region that a person wrote, for a source of `size` (width, height): face, background, x,y,w,h, or a mask's file.
 
-    A mask is white where the edit acts. Raises RegionError.
+    A mask is white where the edit acts; what is transparent counts as black. Raises RegionError, and VideoError for what is no image.
     """
     text = text.strip()
     if text in NAMED:
@@ -121,13 +128,13 @@ def _mask(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     """Greys [h, w] of an image with the source's proportions."""
     from vedit import video
 
-    image = next(iter(video.read(path))).image
-    height, width = image.shape[:2]
+    image = video.read_mask(path)
+    height, width = image.shape
     if abs(width / height / (size[0] / size[1]) - 1) > 0.02:
         raise RegionError(f"the mask {path} is {width}×{height}, the source {size[0]}×{size[1]}; make it as large as the source")
-    if image.max() == 0:
-        raise RegionError(f"the mask {path} is black throughout; paint white where the edit is to act")
-    grey = torch.from_numpy(image.astype(np.float32)).mean(dim=-1)[None, None]
+    if image.max() == 0 or image.min() == 255:
+        raise RegionError(f"the mask {path} is {'black' if image.max() == 0 else 'white'} throughout; paint white where the edit is to act, black elsewhere")
+    grey = torch.from_numpy(image.astype(np.float32))[None, None]
     scale = min(1.0, LONGEST_SIDE / max(height, width))
     if scale < 1:
         grey = F.interpolate(grey, size=(max(1, int(height * scale)), max(1, int(width * scale))), mode="area")

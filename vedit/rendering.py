@@ -196,17 +196,19 @@ def render(
     """Write a video of a project; returns its path (PROJECT/renders/… unless `out` says otherwise).
 
     `edits`: (name, strength or None) in order, None for all of the project, [] for the plain reconstruction. `compare` puts the
-    source, the reconstruction and the edit side by side, `sweep` several factors of the edits; `paste_back` adds the change that
-    the edits make to the source's own picture. Raises RenderError and the errors of `vedit.video.write`.
+    source, the reconstruction and the edit side by side, `sweep` several factors of the edits; `paste_back` adds to the source's own
+    picture what the edits change, and between its frames, which it averages, what moves. Raises RenderError and the errors of `vedit.video.write`.
     """
     info, rate = workspace.info, None if fps is None else parse_rate(fps)
     lead = not info["settings"]["start"]
     plan = schedule(info["times"], info["end"], fps=rate, factor=factor, speed=speed, first=start, last=end, extend=extend, lead=lead)
     whole = scene(workspace, edits, pick_device(device))
     if motion_seed is not None or motion_from is not None:
+        even = Clock.of(whole.clock.times, whole.clock.fps)  # frames that this source repeats mean nothing to another motion
+        whole = replace(whole, clock=even)
         whole = replace(whole, latents=_other_motion(whole, plan, motion_seed, motion_from))
     if paste_back and (compare or sweep or motion_seed is not None or motion_from is not None or extend):
-        raise RenderError("--paste-back puts the edits into the source's own frames: it goes with no comparison, other motion or extension")
+        raise RenderError("--paste-back adds the change to the source's own frames: it goes with no comparison, other motion or extension")
     if sweep and not whole.edits:
         raise RenderError("found no edit whose strength --sweep could change; make one first (vedit edit), or leave --no-edits out")
     pictures = _pictures(workspace, whole, plan, compare, sweep, paste_back)

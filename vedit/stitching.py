@@ -1,13 +1,14 @@
 """Putting a render back into its picture: only what it changes is added to the source, so that the source's detail survives.
 
 At a frame of the source that is edit − reconstruction. Between two of its frames the source is their average by time, and the
-render's difference from the same average of its own reconstructions is added: what moves is placed by the generator.
+render's difference from the same average of its own reconstructions is added: inside the crop what moves is placed by the
+generator, outside it the two frames fade into each other.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -57,10 +58,11 @@ class PasteBack:
             return add_difference(first, wanted - known[before], self.crops[before])
         image = (1 - share) * first.astype(np.float32) + share * held.at(after).astype(np.float32)
         here, there = self.crops[before], self.crops[after]
-        drawn = ((wanted, (1 - share) * here + share * there), (-(1 - share) * known[before], here), (-share * known[after], there))
-        for difference, crop in drawn:
-            for part, change in _changes(difference, crop, image.shape):
-                image[part] += change
+        crop = (1 - share) * here + share * there
+        crop = here if abs(np.linalg.det(crop[:, :2])) < 1e-6 else crop  # turned by half a circle between two frames
+        drawn = ((wanted, crop), (-(1 - share) * known[before], here), (-share * known[after], there))
+        for part, change in _changes(drawn, crop, image.shape):
+            image[part] += change
         return _rounded(image)
 
     def footage(self) -> Iterator[Frame]:
@@ -79,11 +81,12 @@ class _Held:
         self.kept: dict[int, Pixels] = {}
 
     def at(self, index: int) -> Pixels:
-        self.kept = {place: image for place, image in self.kept.items() if place >= index - 1}
+        self.kept = {place: image for place, image in self.kept.items() if place >= index - 1 or place == max(self.kept)}
         while index not in self.kept:
-            place, frame = next(self.frames)
-            if place >= index - 1:
-                self.kept[place] = frame.image
+            place, frame = next(self.frames, (index, None))
+            if frame is None:  # a decoder that finds fewer frames than the one before: the last one is held
+                return self.kept[max(self.kept)]
+            self.kept[place] = frame.image
         return self.kept[index]
 
 
@@ -94,7 +97,7 @@ def add_difference(image: Pixels, difference: Tensor, crop: np.ndarray) -> Pixel
     crop's edge; pixels outside the crop are returned untouched.
     """
     result = np.array(image)
-    for place, change in _changes(difference, crop, image.shape):
+    for place, change in _changes([(difference, crop)], crop, image.shape):
         result[place] = _rounded(image[place] + change)
     return result
 
@@ -103,18 +106,25 @@ def _rounded(image: NDArray[np.float32]) -> Pixels:
     return image.round().clip(0, 255).astype(np.uint8)
 
 
-def _changes(difference: Tensor, crop: np.ndarray, shape: tuple[int, ...]) -> Iterator[tuple[tuple[slice, slice], NDArray[np.float32]]]:
-    """The part of a picture of `shape` [H, W, 3] that a difference reaches, if any, and what it adds there, of 255."""
+def _changes(
+    pictures: Iterable[tuple[Tensor, np.ndarray]], crop: np.ndarray, shape: tuple[int, ...]
+) -> Iterator[tuple[tuple[slice, slice], NDArray[np.float32]]]:
+    """The part of a picture of `shape` [H, W, 3] that a crop reaches, if any, and what the sum of `pictures` adds there, of 255.
+
+    Each [3, S, S] lies in a crop of its own; one mask, of `crop`, fades their sum, so that what cancels leaves no edge.
+    """
     box = _bounds(crop, shape[1], shape[0])
     if box is None:
         return
     left, top, right, bottom = box
+    total = torch.zeros(3, bottom - top, right - left)
+    for picture, where in pictures:
+        grid = (_fractions(where, left, top, right, bottom) * 2 - 1).unsqueeze(0)
+        total += F.grid_sample(picture.unsqueeze(0).float(), grid, mode="bicubic", padding_mode="border", align_corners=False)[0]
     u = _fractions(crop, left, top, right, bottom)  # [h, w, 2] in crop fractions
-    grid = (u * 2 - 1).unsqueeze(0)
-    change = F.grid_sample(difference.unsqueeze(0).float(), grid, mode="bicubic", padding_mode="border", align_corners=False)[0]
     edge = torch.minimum(u, 1 - u).amin(dim=-1).div(FEATHER).clamp(0, 1)
     mask = edge * edge * (3 - 2 * edge)  # exactly 0 outside the crop
-    yield (slice(top, bottom), slice(left, right)), (change * mask * 127.5).permute(1, 2, 0).numpy()
+    yield (slice(top, bottom), slice(left, right)), (total * mask * 127.5).permute(1, 2, 0).numpy()
 
 
 def _bounds(crop: np.ndarray, width: int, height: int) -> tuple[int, int, int, int] | None:

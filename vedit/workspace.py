@@ -121,11 +121,6 @@ class Workspace:
             else:
                 item.unlink(missing_ok=True)
 
-    @property
-    def follows_face(self) -> bool:
-        """Whether the crop follows a face."""
-        return bool(self.info.get("follows_face"))
-
     def clock(self, fps: float) -> Clock:
         """The clip's clock for a generator of that frame rate."""
         from vedit.clock import Clock
@@ -254,7 +249,7 @@ def _check(file: Path, info: dict[str, Any]) -> None:
         good = good and all(isinstance(info["generator"][key], str) for key in ("name", "hash"))
         good = good and all(isinstance(info[key], str) for key in ("source", "source_hash"))
         good = good and all(type(index) is int and 0 < index < len(times) for index in info.get("held", ()))
-        good = good and all(type(side) is int and side > 0 for side in info.get("size", ()))
+        good = good and ("size" not in info or (len(info["size"]) == 2 and all(type(side) is int and side > 0 for side in info["size"])))
         good = good and {"start", "duration", "fps"} <= set(info["settings"])
         for name in info["edits"]:
             check_name(name)

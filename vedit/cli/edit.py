@@ -39,6 +39,7 @@ def edit(
     """
     keyframes = parse_keyframes(strength)  # before the long imports
 
+    from vedit.cli.info import where
     from vedit.editing import check_prompt
     from vedit.editing import edit as run
 
@@ -61,7 +62,8 @@ def edit(
     for warning in made.warnings:
         complain(warning, kind="warning")
     console.answer(
-        {"project": workspace.path, "name": made.name, "prompt": made.prompt, "neutral": made.neutral, "strength": made.strength, "warnings": made.warnings},
-        f"edit {made.name} of {workspace.path}: {made.prompt!r} from {made.neutral!r}, strength {strength}",
+        {"project": workspace.path, "name": made.name, "prompt": made.prompt, "neutral": made.neutral, "strength": made.strength,
+         "region": None if made.region is None else made.region.to_info(), "warnings": made.warnings},
+        f"edit {made.name} of {workspace.path}: {made.prompt!r} from {made.neutral!r}, strength {strength}{where(made)}",
     )
     console.say(f"next: vedit render {workspace.path} --compare")

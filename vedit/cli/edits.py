@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vedit.cli.console import Console, table
-from vedit.cli.info import strength_text
+from vedit.cli.info import strength_text, where
 from vedit.cli.options import AsJson, Project, Quiet
 from vedit.cli.parse import BadArgument
 from vedit.cli.projects import open_project
@@ -87,6 +87,6 @@ def _list(workspace: Workspace, console: Console) -> None:
 
     edits = load_edits(workspace)
     data = [edit.to_files()[0] for edit in edits]
-    rows = [[i, edit.name, strength_text(edit.strength), edit.prompt] for i, edit in enumerate(edits, 1)]
+    rows = [[i, edit.name, strength_text(edit.strength), edit.prompt + where(edit)] for i, edit in enumerate(edits, 1)]
     text = table(rows, ["", "name", "strength", "prompt"]) if rows else f"{workspace.path} has no edits"
     console.answer({"project": workspace.path, "edits": data}, text)

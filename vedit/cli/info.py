@@ -13,6 +13,7 @@ from vedit.cli.options import AsJson, Quiet
 from vedit.cli.projects import names_project, open_project
 
 if TYPE_CHECKING:
+    from vedit.editing import Edit
     from vedit.workspace import Workspace
 
 
@@ -53,8 +54,15 @@ def project_lines(workspace: Workspace) -> list[str]:
     lines = [f"project {workspace.path}"]
     lines += [f"  {key}: {_flat(value)}" for key, value in about.items() if key not in BULKY]
     for edit in load_edits(workspace):
-        lines.append(f"  edit {edit.name}: {edit.prompt!r} from {edit.neutral!r}, strength {strength_text(edit.strength)}")
+        lines.append(f"  edit {edit.name}: {edit.prompt!r} from {edit.neutral!r}, strength {strength_text(edit.strength)}{where(edit)}")
     return lines
+
+
+def where(edit: Edit) -> str:
+    """The region of an edit as a person reads it; nothing for the whole frame."""
+    if edit.region is None:
+        return ""
+    return ", in the box " + ",".join(f"{value:g}" for value in edit.region.box) if edit.region.box else f", in the {edit.region.kind}"
 
 
 # One entry for every frame, or of no use to a person; --json has them.

@@ -28,6 +28,9 @@ def upsample(
 ) -> None:
     """Render the same clip with more frames. Those between are made by the generator, not blended.
 
+    With --paste-back they are averages of the source's pictures, and inside the crop the generator adds what moves between them.
+    Frames that the source itself shows twice stay doubled.
+
     \b
       vedit upsample --factor 5
       vedit upsample clip.mp4 --fps 120 -o smooth.mp4

@@ -2,6 +2,7 @@
 
 from vedit.video.info import Frame, Pixels, VideoError, VideoInfo, VideoNotFound, VideoWarning
 from vedit.video.reader import probe, read
+from vedit.video.stills import read_mask
 from vedit.video.writer import Written, write
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "Written",
     "probe",
     "read",
+    "read_mask",
     "write",
 ]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from vedit.video.info import Frame, Pixels, VideoError, VideoInfo
@@ -74,6 +75,17 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except _BROKEN as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise VideoError(f"{path} cannot be read as an image ({reason}); give a whole one") from None
+
+
+def read_mask(path: Path | str) -> NDArray[np.uint8]:
+    """Greys [H, W] of an image, upright; what is transparent is black. Raises VideoError."""
+    path = Path(path)
+    with _opened(path) as image:
+        upright = ImageOps.exif_transpose(image)
+        if not upright.has_transparency_data:
+            return _pixels(upright).mean(axis=2).round().astype(np.uint8)
+        colours = np.asarray(upright.convert("RGBA")).astype(np.float32)
+    return (colours[..., :3].mean(axis=2) * colours[..., 3] / 255).round().astype(np.uint8)
 
 
 def _pixels(image: Image.Image) -> Pixels:
