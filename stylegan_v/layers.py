@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylegan_v.ops.resample import filter2d, fold, fold_point
+from stylegan_v.ops.resample import filter2d
 
 SLOPE = 0.2
 GAIN = math.sqrt(2)
@@ -80,12 +80,13 @@ class Conv2d(nn.Module):
         total = gain * (GAIN if self.act else 1.0)
         weight = self.weight * (self.weight_gain * total)
         bias = None if self.bias is None else (self.bias * total).to(x.dtype)
+        weight = weight.to(x.dtype).contiguous(memory_format=torch.channels_last)
         if not self.down:
-            y = F.conv2d(x, weight.to(x.dtype), bias, padding=self.kernel_size // 2)
+            y = F.conv2d(x, weight, bias, padding=self.kernel_size // 2)
         elif self.kernel_size == 1:
-            y = F.conv2d(x, fold_point(weight).to(x.dtype), bias, stride=2, padding=1)
+            y = F.conv2d(filter2d(x, padding=1, stride=2), weight, bias)
         else:
-            y = F.conv2d(x, fold(weight, 1.0).to(x.dtype), bias, stride=2, padding=2)
+            y = F.conv2d(filter2d(x, padding=2), weight, bias, stride=2)
         y = F.leaky_relu(y, SLOPE) if self.act else y
         return y if self.clamp is None or not self.act else y.clamp(-self.clamp * gain, self.clamp * gain)
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from stylegan_v.config import GeneratorConfig
 from stylegan_v.layers import GAIN, SLOPE, Linear, activate
 from stylegan_v.motion import MotionEncoder
-from stylegan_v.ops.modconv import demodulation, modulated_conv, modulated_conv_reference
-from stylegan_v.ops.resample import fold_up, upsample_image
+from stylegan_v.ops.modconv import demodulation, modulated_conv_reference, shared_conv
+from stylegan_v.ops.resample import upsample_image
 
 Noise = Literal["const", "none"] | torch.Generator
 Path = Literal["fast", "reference"]
@@ -57,12 +57,16 @@ class ModulatedLayer(nn.Module):
         key = (self.weight.data_ptr(), self.weight._version, self.weight.device, dtype)
         if frozen and self._kept is not None and self._kept[0] == key:
             return self._kept[1], self._kept[2]
-        kernel = fold_up(self.weight) if self.up else self.weight
-        kernel = kernel.to(dtype).contiguous(memory_format=torch.channels_last)
+        kernel = self._laid_out(self.weight, dtype)
         energy = self.weight.square().sum(dim=(2, 3))
         if frozen and not torch.is_inference_mode_enabled():
             self._kept = (key, kernel.detach(), energy.detach())
         return kernel, energy
+
+    def _laid_out(self, weight: Tensor, dtype: torch.dtype) -> Tensor:
+        """A weight [O, I, k, k] as `shared_conv` wants it."""
+        weight = weight.transpose(0, 1) if self.up else weight
+        return weight.to(dtype).contiguous(memory_format=torch.channels_last)
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_kept": None}  # a copy or a pickle does not carry the cache
@@ -75,14 +79,33 @@ class ModulatedLayer(nn.Module):
             x = modulated_conv_reference(x, self.weight, _per_frame(styles, batch), demodulate=not self.rgb, up=self.up)
             x = x + self._offset(x, noise)
             return self._clamped(x) if self.rgb else activate(x, clamp=self.clamp)
+        if styles.shape[:2] == (1, 1) and not (torch.is_grad_enabled() and (styles.requires_grad or self.weight.requires_grad)):
+            return self._steady(x, styles[0, 0], noise)
         kernel, energy = self.kernels(x.dtype)
+        x = x * _per_frame(styles, batch).to(x.dtype)[:, :, None, None]
         if self.rgb:
-            return self._clamped(modulated_conv(x, kernel, _per_frame(styles, batch)) + self._offset(x, noise))
+            return self._clamped(shared_conv(x, kernel, self.bias.to(x.dtype)))
         # The activation's gain is folded into what is scaled and added anyway; the leaky ReLU is homogeneous.
         factors = _per_frame(demodulation(energy, styles), batch) * GAIN
-        x = modulated_conv(x, kernel, _per_frame(styles, batch), up=self.up)
+        x = shared_conv(x, kernel, up=self.up)
         x = torch.addcmul(self._offset(x, noise) * GAIN, x, factors.to(x.dtype)[:, :, None, None])
-        return self._clamped(F.leaky_relu(x, SLOPE))
+        return self._activated(x)
+
+    def _steady(self, x: Tensor, style: Tensor, noise: Noise) -> Tensor:
+        """The fast path where all frames share one style [I] and nothing here wants a gradient: all scales go into the kernel."""
+        weight = self.weight * style[:, None, None]
+        if not self.rgb:
+            weight = weight * (torch.rsqrt(weight.square().sum(dim=(1, 2, 3), keepdim=True) + 1e-8) * GAIN)
+        kernel = self._laid_out(weight, x.dtype)
+        if self.rgb:
+            return self._clamped(shared_conv(x, kernel, self.bias.to(x.dtype)))
+        if self.use_noise:
+            x = shared_conv(x, kernel, up=self.up)
+            return self._activated(x + self._offset(x, noise) * GAIN)
+        return self._activated(shared_conv(x, kernel, (self.bias * GAIN).to(x.dtype), up=self.up))
+
+    def _activated(self, x: Tensor) -> Tensor:
+        return self._clamped(F.leaky_relu(x, SLOPE, inplace=not torch.is_grad_enabled()))
 
     def _clamped(self, x: Tensor) -> Tensor:
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from stylegan_v import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, MotionConfig
-from stylegan_v.ops.modconv import demodulation, modulated_conv, modulated_conv_reference
-from stylegan_v.ops.resample import fold_up, upsample_image
+from stylegan_v.ops.modconv import demodulation, modulated_conv_reference, shared_conv
+from stylegan_v.ops.resample import upsample_image
 
 MOTION = MotionConfig(z_dim=5, v_dim=6, distance=4, kernel_size=3, num_freqs=4, min_period=4, max_period=16, max_num_frames=32)
 VIDEO = GeneratorConfig(16, z_dim=7, w_dim=9, channel_base=128, channel_max=12, motion=MOTION)
@@ -108,7 +108,7 @@ def test_upsampling_convolution_equals_a_plain_loop() -> None:
     tap = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=torch.float64) / 4
     wanted = sum(tap[a] * tap[b] * wide[:, a : a + 6, b : b + 6] for a in range(4) for b in range(4))
     plain = modulated_conv_reference(x, weight, styles, up=True)[0]
-    fast = modulated_conv(x, fold_up(weight), styles, up=True) * demodulation(weight.square().sum(dim=(2, 3)), styles)[..., None, None]
+    fast = shared_conv(x * styles[..., None, None], weight.transpose(0, 1), up=True) * demodulation(weight.square().sum(dim=(2, 3)), styles)[..., None, None]
     torch.testing.assert_close(plain, wanted)
     torch.testing.assert_close(fast[0], wanted)
 

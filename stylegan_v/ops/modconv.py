@@ -34,10 +34,13 @@ def demodulation(energy: Tensor, styles: Tensor) -> Tensor:
     return torch.rsqrt(styles.square() @ energy.T + 1e-8)
 
 
-def modulated_conv(x: Tensor, kernel: Tensor, styles: Tensor, *, up: bool = False) -> Tensor:
-    """The same numbers, before demodulation, with one kernel for the batch: styles [B, I] scale the input.
+def shared_conv(x: Tensor, kernel: Tensor, bias: Tensor | None = None, *, up: bool = False) -> Tensor:
+    """Convolve x [B, I, H, W] with one kernel [O, I, k, k] for the batch, and add bias [O].
 
-    With `up`, kernel is `fold_up(weight)` [4 O, I, 3, 3]. Times `demodulation`, checked against the reference to 5e-6.
+    With `up` the kernel is that of the transposed convolution, [I, O, 3, 3], and the low-pass filter follows, depthwise. Styles scale
+    x before and `demodulation` the result after; a batch that shares one style has both in the kernel. Equals the reference to 5e-6.
     """
-    y = F.conv2d(x * styles.to(x.dtype)[:, :, None, None], kernel, padding=kernel.shape[-1] // 2)
-    return F.pixel_shuffle(y, 2) if up else y
+    if not up:
+        return F.conv2d(x, kernel, bias, padding=kernel.shape[-1] // 2)
+    # The filter folded into the kernel would save this pass, but costs four times the products: slower on every processor tried.
+    return filter2d(F.conv_transpose2d(x, kernel, stride=2), gain=4.0, padding=1, bias=bias)
