@@ -30,6 +30,7 @@ from vedit.cli import (
 from vedit.cli.console import complain
 from vedit.cli.parse import BadArgument
 from vedit.errors import VeditError
+from vedit.memory import keep_freed_memory
 
 HELP = """Find a clip in a video generator, change it by words, render it at any frame rate and length.
 
@@ -88,6 +89,7 @@ def main() -> None:
     A user's mistake is one line on stderr, never a traceback; VEDIT_TRACEBACK=1 shows where an error came from.
     """
     _quieten_libraries()
+    keep_freed_memory()
     try:
         status = typer.main.get_command(app)(prog_name="vedit", standalone_mode=False)
         sys.stdout.flush()
