@@ -16,7 +16,7 @@ from tests.tiny_generator import tiny_generator
 from vedit.clock import Clock
 from vedit.editing import Edit
 from vedit.regions import Region, RegionError, parse
-from vedit.rendering import Scene
+from vedit.scene import Scene
 
 SIZE = (200, 100)
 WHOLE = np.array([[[100.0, 0, 50], [0, 100.0, 0]]])  # the square in the middle

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -13,8 +14,9 @@ from tests.tiny_generator import tiny_generator
 from vedit.clock import Clock
 from vedit.editing import Edit
 from vedit.pixels import enlarge
-from vedit.rendering import RenderError, Scene, schedule
+from vedit.rendering import RenderError, schedule
 from vedit.sampling import content_of, sample
+from vedit.scene import Scene
 from vedit.timing import subdivide
 
 TIMES = [0.0, 0.04, 0.09, 0.12, 0.16]  # a variable rate
@@ -147,3 +149,11 @@ def test_small_frames_are_enlarged_by_a_whole_factor() -> None:
 def test_the_error_of_an_empty_part_names_the_length() -> None:
     with pytest.raises(RenderError, match=r"0\.200 s"):
         schedule(TIMES, END, first=5.0)
+
+
+def test_bfloat16_frames_are_close_to_the_exact_ones() -> None:
+    exact = scene(tiny_generator()).frames(TIMES)
+    generator = tiny_generator().set_precision(torch.bfloat16)
+    found = scene(generator).frames(TIMES)
+    error = float((found - exact).square().mean())
+    assert 0 < error and -10 * math.log10(error / 4) > 40  # dB of a range of 2

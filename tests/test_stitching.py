@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,10 @@ class Moving:
         frames = torch.tensor(times)[:, None, None, None].expand(-1, 3, 16, 16) * 4 - 0.5
         return frames + torch.tensor([0.2 if self.edits else 0.0, 0, 0])[:, None, None]
 
+    def chunks(self, times: Sequence[float], store: object = None) -> Iterator[Tensor]:
+        for begin in range(0, len(times), 3):
+            yield self.frames(times[begin : begin + 3])
+
 
 def pasted(tmp_path: Path, scene: Moving, moments: Sequence[float]) -> tuple[list[np.ndarray], np.ndarray]:
     """Pictures of a clip of two frames that hold that light and a detail no generator knows; and the detail."""
@@ -100,8 +104,8 @@ class Bright:
 
     edits: tuple[str, ...] = ()
 
-    def frames(self, times: Sequence[float]) -> Tensor:
-        return torch.ones(len(times), 3, 16, 16)
+    def chunks(self, times: Sequence[float], store: object = None) -> Iterator[Tensor]:
+        yield torch.ones(len(times), 3, 16, 16)
 
 
 def test_where_nothing_moves_a_moving_crop_leaves_no_edge(tmp_path: Path) -> None:

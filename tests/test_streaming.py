@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from vedit.progress import finish
-from vedit.streaming import DEPTH, pump
+from vedit.streaming import DEPTH, ahead, pump
 
 
 def test_everything_arrives_in_order() -> None:
@@ -60,3 +62,46 @@ def test_closing_the_task_stops_the_sink() -> None:
     next(task)
     task.close()
     assert undone == [True]
+
+
+def test_what_is_made_ahead_arrives_in_order_and_waits_for_its_taker() -> None:
+    made: list[int] = []
+
+    def source() -> Iterator[int]:
+        for i in range(50):
+            made.append(i)
+            yield i
+
+    stream = ahead(source(), depth=2)
+    assert next(stream) == 0
+    time.sleep(0.05)
+    assert len(made) <= 5  # one taken, two waiting, one being put, one begun
+    assert list(stream) == list(range(1, 50))
+
+
+def test_an_error_comes_out_where_its_item_would_have() -> None:
+    def source() -> Iterator[int]:
+        yield from (1, 2, 3)
+        raise ValueError("bad frame")
+
+    stream = ahead(source())
+    assert [next(stream) for _ in range(3)] == [1, 2, 3]
+    with pytest.raises(ValueError, match="bad frame"):
+        next(stream)
+
+
+def test_closing_stops_and_closes_the_source() -> None:
+    closed = threading.Event()
+
+    def source() -> Iterator[int]:
+        try:
+            while True:
+                yield 0
+        finally:
+            closed.set()
+
+    before = threading.active_count()
+    stream = ahead(source())
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert closed.wait(5) and threading.active_count() == before

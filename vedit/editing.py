@@ -60,8 +60,10 @@ class Edit:
         return keyframe_value(self.strength, seconds)
 
     def styles_delta(self, times: Sequence[float], factor: float = 1.0) -> dict[str, Tensor]:
-        """Changes [T, I] of every layer at `times` (seconds); `factor` re-weighs the whole edit."""
+        """Changes [T, I] of every layer at `times` (seconds), or [1, I] where they are all alike; `factor` re-weighs the whole edit."""
         strengths = torch.tensor([self.strength_at(time) * factor for time in times])
+        if len(times) > 1 and bool((strengths == strengths[0]).all()):
+            strengths = strengths[:1]
         return {layer: strengths[:, None] * change for layer, change in self.direction.items()}
 
     def to_files(self) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -10,26 +10,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from stylegan_v import Generator
 from vedit import video
 from vedit.clock import Clock
-from vedit.devices import pick_device
+from vedit.devices import pick_device, pick_precision
 from vedit.editing import Edit, check_strength
 from vedit.errors import VeditError
+from vedit.frame_store import FrameStore
 from vedit.latents import LatentVideo
+from vedit.models import frames_dir
 from vedit.pixels import enlarge, from_pixels, to_pixels
 from vedit.progress import Task
 from vedit.sampling import motion_codes_of
+from vedit.scene import CHUNK, Scene
 from vedit.stitching import PasteBack
-from vedit.streaming import pump
-from vedit.timing import between, finite, parse_rate, resample, respeed, subdivide
+from vedit.streaming import ahead, pump
+from vedit.timing import finite, parse_rate, resample, respeed, subdivide
 from vedit.video.info import Pixels
 from vedit.workspace import Workspace, WorkspaceError
 
-CHUNK = 16  # frames rendered at a time
 LONGEST = 24 * 3600.0  # seconds that a clip can be extended by
 EDITED = {"comment": "edited: rendered from a video generator's latent space (vedit)"}
 
@@ -38,53 +38,6 @@ Choice = tuple[str, float | None]
 
 class RenderError(VeditError, ValueError):
     """A render cannot be made as asked."""
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What is rendered: a latent video, its clock, and edits with a factor each; `crops` [T, 2, 3] place the regions of edits."""
-
-    generator: Generator
-    latents: LatentVideo
-    clock: Clock
-    edits: tuple[tuple[Edit, float], ...] = ()
-    crops: NDArray[np.float64] | None = None
-
-    @torch.no_grad()
-    def frames(self, times: Sequence[float]) -> Tensor:
-        """Frames [T, 3, H, W] in [-1, 1] at `times` (seconds, as the source counts them)."""
-        seconds = [time - self.clock.origin for time in times]
-        ws, motion_v = self.latents.at(self.generator, self.clock(times).to(self.generator.device))
-        everywhere = _summed([edit.styles_delta(seconds, factor) for edit, factor in self.edits if edit.region is None], self.generator)
-        plain = self.generator.synthesis(ws, motion_v=motion_v, styles_delta=everywhere or None)[0]
-        frames = plain
-        for edit, factor in self.edits:
-            if edit.region is not None:
-                local = _summed([everywhere, edit.styles_delta(seconds, factor)], self.generator)
-                changed = self.generator.synthesis(ws, motion_v=motion_v, styles_delta=local)[0]
-                frames = frames + edit.region.masks(self._crops_at(times), frames.shape[-1]).to(frames) * (changed - plain)
-        return frames.clamp(-1, 1)
-
-    def _crops_at(self, times: Sequence[float]) -> NDArray[np.float64]:
-        """Crops [T, 2, 3] at `times`, between the source's frames by time."""
-        assert self.crops is not None
-        places = [between(time, self.clock.times) for time in times]
-        return np.stack([(1 - share) * self.crops[before] + share * self.crops[after] for before, after, share in places])
-
-    def chunks(self, times: Sequence[float]) -> Iterator[Tensor]:
-        """The same in chunks, so that memory does not grow with length."""
-        for begin in range(0, len(times), CHUNK):
-            yield self.frames(times[begin : begin + CHUNK]).cpu()
-
-
-def _summed(changes: Sequence[Mapping[str, Tensor]], generator: Generator) -> dict[str, Tensor]:
-    """Sums of changes of styles, by layer."""
-    total: dict[str, Tensor] = {}
-    for change in changes:
-        for layer, value in change.items():
-            value = value.to(generator.device)
-            total[layer] = total[layer] + value if layer in total else value
-    return total
 
 
 @dataclass(frozen=True)
@@ -192,17 +145,24 @@ def render(
     crf: float | None = None,
     out: Path | str | None = None,
     device: str = "auto",
+    precision: str = "fp32",
 ) -> Task[Path]:
     """Write a video of a project; returns its path (PROJECT/renders/… unless `out` says otherwise).
 
     `edits`: (name, strength or None) in order, None for all of the project, [] for the plain reconstruction. `compare` puts the
     source, the reconstruction and the edit side by side, `sweep` several factors of the edits; `paste_back` adds to the source's own
-    picture what the edits change, and between its frames, which it averages, what moves. Raises RenderError and the errors of `vedit.video.write`.
+    picture what the edits change, and between its frames, which it averages, what moves. `precision` is fp32, exact, bf16 or auto.
+
+    Whole frames are kept in the user's cache: a render of the same moments and edits with another codec, region or way of pasting does
+    not make them again. Decoding, rendering and encoding run side by side, and memory does not grow with length. Raises RenderError and
+    the errors of `vedit.video.write`.
     """
     info, rate = workspace.info, None if fps is None else parse_rate(fps)
     lead = not info["settings"]["start"]
     plan = schedule(info["times"], info["end"], fps=rate, factor=factor, speed=speed, first=start, last=end, extend=extend, lead=lead)
-    whole = scene(workspace, edits, pick_device(device))
+    place = pick_device(device)
+    whole = scene(workspace, edits, place)
+    whole.generator.set_precision(pick_precision(precision, place))
     if motion_seed is not None or motion_from is not None:
         even = Clock.of(whole.clock.times, whole.clock.fps)  # frames that this source repeats mean nothing to another motion
         whole = replace(whole, clock=even)
@@ -239,16 +199,17 @@ def render(
 
 
 def _pictures(workspace: Workspace, whole: Scene, plan: Schedule, compare: bool, sweep: Sequence[float] | None, paste_back: bool) -> Iterator[Pixels]:
+    store = FrameStore(frames_dir())
     if paste_back:
-        return PasteBack(workspace, whole).pictures(plan.moments)
+        return PasteBack(workspace, whole, store).pictures(plan.moments)
     plain = replace(whole, edits=())
     if sweep:
         scenes = [replace(whole, edits=tuple((edit, factor) for edit, _ in whole.edits)) for factor in sweep]
-        return _side_by_side(scenes, plan.moments, _Held(workspace) if compare else None)
-    if compare:
+    elif compare:
         scenes = [plain, whole] if whole.edits else [plain]
-        return _side_by_side(scenes, plan.moments, _Held(workspace))
-    return (picture for chunk in whole.chunks(plan.moments) for picture in to_pixels(chunk).numpy())
+    else:
+        return (picture for chunk in ahead(whole.chunks(plan.moments, store)) for picture in to_pixels(chunk).numpy())
+    return _side_by_side(scenes, plan.moments, _Held(workspace) if compare else None, store)
 
 
 class _Held:
@@ -264,11 +225,11 @@ class _Held:
         return from_pixels(self.frames[torch.from_numpy(index)])
 
 
-def _side_by_side(scenes: Sequence[Scene], moments: Sequence[float], held: _Held | None) -> Iterator[Pixels]:
-    for begin in range(0, len(moments), CHUNK):
-        part = moments[begin : begin + CHUNK]
-        panels = [] if held is None else [held.at(part)]
-        panels += [one.frames(part).cpu() for one in scenes]
+def _side_by_side(scenes: Sequence[Scene], moments: Sequence[float], held: _Held | None, store: FrameStore) -> Iterator[Pixels]:
+    parts = (moments[begin : begin + CHUNK] for begin in range(0, len(moments), CHUNK))
+    streams = zip(parts, *(one.chunks(moments, store) for one in scenes), strict=True)
+    for part, *frames in ahead(streams):
+        panels = [*([] if held is None else [held.at(part)]), *frames]
         yield from to_pixels(torch.cat([enlarge(panel) for panel in panels], dim=3)).numpy()
 
 

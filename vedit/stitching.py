@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -18,23 +18,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from vedit.frame_store import FrameStore
+from vedit.scene import Scene
+from vedit.streaming import DEPTH, ahead
 from vedit.timing import Place, between, parse_rate
 from vedit.video import Frame
 from vedit.video.info import Pixels
 from vedit.workspace import Workspace
 
-if TYPE_CHECKING:
-    from vedit.rendering import Scene
-
 FEATHER = 0.12  # of the crop's side: the width over which the difference fades in from the crop's edge
-CHUNK = 8
+
+Item = TypeVar("Item")
+Box = tuple[int, int, int, int]  # left, top, right, bottom, in pixels of the source
 
 
 class PasteBack:
     """Source pictures with a render's difference in the crop; at the source's moments every pixel outside the crop stays as decoded."""
 
-    def __init__(self, workspace: Workspace, scene: Scene) -> None:
-        self.scene, self.plain = scene, replace(scene, edits=())
+    def __init__(self, workspace: Workspace, scene: Scene, store: FrameStore | None = None) -> None:
+        self.scene, self.plain, self.store = scene, replace(scene, edits=()), store
         self.times = [float(time) for time in workspace.info["times"]]
         self.crops = np.asarray(workspace.info["crops"], dtype=np.float64)  # [T, 2, 3]: crop fractions to source pixels
         self.settings = workspace.info["settings"]
@@ -42,25 +44,23 @@ class PasteBack:
 
     def pictures(self, moments: Sequence[float]) -> Iterator[Pixels]:
         """One picture, uint8 [H, W, 3], for each moment (seconds, as the source counts them, ascending)."""
-        held = _Held(self.footage())
-        for begin in range(0, len(moments), CHUNK):
-            part = moments[begin : begin + CHUNK]
-            places = [between(moment, self.times) for moment in part]
-            seen = sorted({index for place in places for index in place[:2]})
-            known = dict(zip(seen, self.plain.frames([self.times[index] for index in seen]).cpu(), strict=True))
-            for place, wanted in zip(places, self.scene.frames(part).cpu(), strict=True):
-                yield self._picture(held, place, wanted, known)
+        places = [between(moment, self.times) for moment in moments]
+        first, last = min(place[0] for place in places), max(place[1] for place in places)
+        held = _Held(ahead((frame.image for frame in self.footage()), DEPTH))
+        known = _Held(_each(ahead(self.plain.chunks(self.times[first : last + 1], self.store))), first)
+        for place, wanted in zip(places, _each(ahead(self.scene.chunks(moments, self.store))), strict=True):
+            yield self._picture(held, place, wanted, known)
 
-    def _picture(self, held: _Held, place: Place, wanted: Tensor, known: dict[int, Tensor]) -> Pixels:
+    def _picture(self, held: _Held[Pixels], place: Place, wanted: Tensor, known: _Held[Tensor]) -> Pixels:
         before, after, share = place
         first = held.at(before)
         if share == 0:
-            return add_difference(first, wanted - known[before], self.crops[before])
+            return add_difference(first, wanted - known.at(before), self.crops[before])
         image = (1 - share) * first.astype(np.float32) + share * held.at(after).astype(np.float32)
         here, there = self.crops[before], self.crops[after]
         crop = (1 - share) * here + share * there
         crop = here if abs(np.linalg.det(crop[:, :2])) < 1e-6 else crop  # turned by half a circle between two frames
-        drawn = ((wanted, crop), (-(1 - share) * known[before], here), (-share * known[after], there))
+        drawn = ((wanted, crop), (-(1 - share) * known.at(before), here), (-share * known.at(after), there))
         for part, change in _changes(drawn, crop, image.shape):
             image[part] += change
         return _rounded(image)
@@ -73,21 +73,25 @@ class PasteBack:
         return iter(Footage(self.source, self.settings["start"], self.settings["duration"], parse_rate(rate) if rate else None))
 
 
-class _Held:
-    """Frames of a source by index; each is asked for in order, with the one after it, and let go when it is past."""
+class _Held(Generic[Item]):
+    """Items by index, from `first` on; each is asked for in order, with the one after it, and let go when it is past."""
 
-    def __init__(self, frames: Iterator[Frame]) -> None:
-        self.frames = enumerate(frames)
-        self.kept: dict[int, Pixels] = {}
+    def __init__(self, items: Iterator[Item], first: int = 0) -> None:
+        self.items = enumerate(items, first)
+        self.kept: dict[int, Item] = {}
 
-    def at(self, index: int) -> Pixels:
-        self.kept = {place: image for place, image in self.kept.items() if place >= index - 1 or place == max(self.kept)}
+    def at(self, index: int) -> Item:
+        self.kept = {place: item for place, item in self.kept.items() if place >= index - 1 or place == max(self.kept)}
         while index not in self.kept:
-            place, frame = next(self.frames, (index, None))
-            if frame is None:  # a decoder that finds fewer frames than the one before: the last one is held
+            found = next(self.items, None)
+            if found is None:  # a decoder that finds fewer frames than the one before: the last one is held
                 return self.kept[max(self.kept)]
-            self.kept[place] = frame.image
+            self.kept[found[0]] = found[1]
         return self.kept[index]
+
+
+def _each(chunks: Iterator[Tensor]) -> Iterator[Tensor]:
+    return (frame for chunk in chunks for frame in chunk)
 
 
 def add_difference(image: Pixels, difference: Tensor, crop: np.ndarray) -> Pixels:
@@ -117,26 +121,29 @@ def _changes(
     if box is None:
         return
     left, top, right, bottom = box
-    total = torch.zeros(3, bottom - top, right - left)
+    u = _fractions(crop, box)
+    total: Tensor | None = None
     for picture, where in pictures:
-        grid = (_fractions(where, left, top, right, bottom) * 2 - 1).unsqueeze(0)
-        total += F.grid_sample(picture.unsqueeze(0).float(), grid, mode="bicubic", padding_mode="border", align_corners=False)[0]
-    u = _fractions(crop, left, top, right, bottom)  # [h, w, 2] in crop fractions
-    edge = torch.minimum(u, 1 - u).amin(dim=-1).div(FEATHER).clamp(0, 1)
+        grid = (u if where is crop else _fractions(where, box)) * 2 - 1
+        part = F.grid_sample(picture.unsqueeze(0).float(), grid.unsqueeze(0), mode="bicubic", padding_mode="border", align_corners=False)[0]
+        total = part if total is None else total.add_(part)
+    assert total is not None
+    edge = torch.minimum(u, 1 - u).amin(dim=-1).div_(FEATHER).clamp_(0, 1)
     mask = edge * edge * (3 - 2 * edge)  # exactly 0 outside the crop
-    yield (slice(top, bottom), slice(left, right)), (total * mask * 127.5).permute(1, 2, 0).numpy()
+    yield (slice(top, bottom), slice(left, right)), (total * (mask * 127.5)).permute(1, 2, 0).numpy()
 
 
-def _bounds(crop: np.ndarray, width: int, height: int) -> tuple[int, int, int, int] | None:
+def _bounds(crop: np.ndarray, width: int, height: int) -> Box | None:
     corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], dtype=np.float64) @ crop[:, :2].T + crop[:, 2]
     left, top = (max(0, math.floor(value)) for value in corners.min(axis=0))
     right, bottom = (min(size, math.ceil(value)) for size, value in zip((width, height), corners.max(axis=0), strict=True))
     return (left, top, right, bottom) if right > left and bottom > top else None
 
 
-def _fractions(crop: np.ndarray, left: int, top: int, right: int, bottom: int) -> Tensor:
+def _fractions(crop: np.ndarray, box: Box) -> Tensor:
     """Crop fractions [h, w, 2] of the centres of the source pixels in a box."""
+    left, top, right, bottom = box
     inverse = np.linalg.inv(crop[:, :2])
-    xs, ys = np.meshgrid(np.arange(left, right) + 0.5, np.arange(top, bottom) + 0.5)
-    points = (np.stack([xs, ys], axis=-1) - crop[:, 2]) @ inverse.T
-    return torch.from_numpy(points).float()
+    across = np.outer(np.arange(left, right) + 0.5 - crop[0, 2], inverse[:, 0])
+    down = np.outer(np.arange(top, bottom) + 0.5 - crop[1, 2], inverse[:, 1])
+    return torch.from_numpy(across).float()[None] + torch.from_numpy(down).float()[:, None]

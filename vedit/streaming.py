@@ -1,11 +1,11 @@
-"""Frames on their way from the renderer to a file: the file is written by a thread of its own, behind a short queue."""
+"""Frames on their way from decoder and renderer to a file: every stage has a thread of its own, with short queues between them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from queue import Full, Queue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, TypeVar
 
 from vedit.progress import Progress, Task
@@ -13,6 +13,7 @@ from vedit.progress import Progress, Task
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 DEPTH = 16  # frames that may wait: enough to smooth out a slow moment, little memory
+AHEAD = 2  # items that a stage may be ahead of the next one: chunks of frames, or a few pictures of the source
 
 
 class _Abandoned(Exception):
@@ -62,3 +63,46 @@ def pump(items: Iterable[Item], sink: Callable[[Iterator[Item]], Result], stage:
         put(last)
         thread.join()
     return outcome.result()
+
+
+def ahead(items: Iterable[Item], depth: int = AHEAD) -> Iterator[Item]:
+    """The same items, made in a thread of their own, up to `depth` of them before they are asked for.
+
+    An error comes out where its item would have; once the iterator is closed, no more than one further item is made.
+    """
+    queue: Queue[Any] = Queue(maxsize=depth)
+    end, left = object(), Event()
+    errors: list[BaseException] = []
+
+    def put(item: Any) -> None:
+        while not left.is_set():
+            try:
+                return queue.put(item, timeout=0.1)
+            except Full:
+                continue
+
+    def run() -> None:
+        try:
+            source = iter(items)
+            try:
+                for item in source:
+                    put(item)
+                    if left.is_set():
+                        break
+            finally:
+                if isinstance(source, Generator):
+                    source.close()
+        except BaseException as error:  # handed to the caller, whatever it is
+            errors.append(error)
+        put(end)
+
+    thread = Thread(target=run, name="vedit-ahead", daemon=True)
+    thread.start()
+    try:
+        while (item := queue.get()) is not end:
+            yield item
+        if errors:
+            raise errors[0]
+    finally:
+        left.set()
+        thread.join()

@@ -18,3 +18,7 @@ GeneratorName = Annotated[
     typer.Option("-g", "--generator", metavar="GENERATOR", help="A name from `vedit models list` or a .safetensors file."),
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")]
+RenderPrecision = Annotated[
+    Literal["auto", "fp32", "bf16"],
+    typer.Option("--precision", help="fp32 is exact; bf16 is twice as fast where the hardware has it (auto: there only), and over 40 dB from exact."),
+]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vedit.cli.console import Console
-from vedit.cli.options import AsJson, Quiet
+from vedit.cli.options import AsJson, Quiet, RenderPrecision
 from vedit.cli.parse import BadArgument
 from vedit.cli.projects import names_project, open_project
 from vedit.timing import parse_rate
@@ -23,6 +23,7 @@ def upsample(
     fps: Annotated[str, typer.Option(metavar="N", help="Or: this frame rate.", show_default=False)] = "",
     paste_back: Annotated[bool, typer.Option("--paste-back", help="In the source's own picture, between its own frames.")] = False,
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="Where to; PROJECT/renders if left out.", show_default=False)] = None,
+    precision: RenderPrecision = "fp32",
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -49,5 +50,5 @@ def upsample(
         from vedit.projection import project
 
         workspace = console.run(project(source))
-    path = console.run(render(workspace, factor=factor, fps=rate, paste_back=paste_back, out=out))
+    path = console.run(render(workspace, factor=factor, fps=rate, paste_back=paste_back, out=out, precision=precision))
     console.answer({"project": workspace.path, "video": path}, str(path))

@@ -56,6 +56,11 @@ def cache_dir() -> Path:
     return _cache_home() / "vedit" / "models"
 
 
+def frames_dir() -> Path:
+    """Folder of frames that need not be rendered again: `vedit/frames` in the user's cache."""
+    return _cache_home() / "vedit" / "frames"
+
+
 def search_path() -> list[Path]:
     """Folders that are searched, in order: those of VEDIT_MODEL_PATH, vedit's cache, torch's own cache of weights."""
     named = [Path(folder).expanduser() for folder in os.environ.get("VEDIT_MODEL_PATH", "").split(os.pathsep) if folder]

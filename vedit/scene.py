@@ -1,0 +1,106 @@
+"""What is rendered: a latent video on its clock, with edits, some of which keep to a region."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stylegan_v import Generator, model_hash
+from vedit import __version__
+from vedit.clock import Clock
+from vedit.editing import Edit
+from vedit.frame_store import FrameStore
+from vedit.latents import LatentVideo
+from vedit.timing import between
+
+CHUNK = 16  # frames rendered at a time: 8 to 32 are equally fast at 64² and at 256²
+
+Weighed = tuple[Edit, float]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A latent video, its clock, and edits with a factor each; `crops` [T, 2, 3] place the regions of edits."""
+
+    generator: Generator
+    latents: LatentVideo
+    clock: Clock
+    edits: tuple[Weighed, ...] = ()
+    crops: NDArray[np.float64] | None = None
+
+    def frames(self, times: Sequence[float]) -> Tensor:
+        """Frames [T, 3, H, W] in [-1, 1] at `times` (seconds, as the source counts them)."""
+        return self._blended(times, [self._rendered(times, edits) for edits in self._layers()])
+
+    def chunks(self, times: Sequence[float], store: FrameStore | None = None) -> Iterator[Tensor]:
+        """The same on the CPU, in chunks, so that memory does not grow with length; with `store`, whole frames are kept in it."""
+        parts = [times[begin : begin + CHUNK] for begin in range(0, len(times), CHUNK)]
+        layers = [self._stream(times, parts, edits, store) for edits in self._layers()]
+        for part, *pictures in zip(parts, *layers, strict=True):
+            yield self._blended(part, pictures)
+
+    def _layers(self) -> list[list[Weighed]]:
+        """The edits of every whole frame that is wanted: those of no region, then with each of the others."""
+        everywhere = [weighed for weighed in self.edits if weighed[0].region is None]
+        return [everywhere, *([*everywhere, weighed] for weighed in self.edits if weighed[0].region is not None)]
+
+    @torch.no_grad()
+    def _rendered(self, times: Sequence[float], edits: Sequence[Weighed]) -> Tensor:
+        """Whole frames with these edits everywhere."""
+        ws, motion_v = self.latents.at(self.generator, self.clock(times).to(self.generator.device))
+        delta = self._delta(times, edits)
+        return self.generator.synthesis(ws, motion_v=motion_v, styles_delta=delta or None)[0]
+
+    def _delta(self, times: Sequence[float], edits: Sequence[Weighed]) -> dict[str, Tensor]:
+        """The sum of what edits change in every layer, [T, I]."""
+        seconds = [time - self.clock.origin for time in times]
+        total: dict[str, Tensor] = {}
+        for edit, factor in edits:
+            for layer, change in edit.styles_delta(seconds, factor).items():
+                change = change.to(self.generator.device)
+                total[layer] = total[layer] + change if layer in total else change
+        return total
+
+    def _stream(self, times: Sequence[float], parts: Sequence[Sequence[float]], edits: Sequence[Weighed], store: FrameStore | None) -> Iterator[Tensor]:
+        def render() -> Iterator[Tensor]:
+            return (self._rendered(part, edits).cpu() for part in parts)
+
+        if store is None:
+            return render()
+        side = self.generator.cfg.resolution
+        return store.through(self._key(times, edits), (len(times), 3, side, side), render, CHUNK)
+
+    def _key(self, times: Sequence[float], edits: Sequence[Weighed]) -> str:
+        """A hash of all that the frames depend on: weights, latents, moments, edits, and how it is computed."""
+        seen = hashlib.sha256(f"{__version__} {model_hash(self.generator)} {self.generator.device} {self.generator.synthesis.compute_dtype}".encode())
+        tensors = {**self.latents.state(), "t": self.clock(times)}
+        for place, (edit, factor) in enumerate(edits):
+            seconds = [time - self.clock.origin for time in times]
+            tensors[f"{place} strengths"] = torch.tensor([edit.strength_at(second) * factor for second in seconds])
+            tensors |= {f"{place} {layer}": change for layer, change in edit.direction.items()}
+        for name, tensor in sorted(tensors.items()):
+            value = tensor.detach().cpu().contiguous()
+            seen.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            seen.update(value.numpy().tobytes())
+        return seen.hexdigest()[:40]
+
+    def _blended(self, times: Sequence[float], layers: Sequence[Tensor]) -> Tensor:
+        """The frame without regions, and inside each region what its edit makes of it."""
+        plain, *changed = layers
+        frames = plain
+        regions = [edit.region for edit, _ in self.edits if edit.region is not None]
+        for region, picture in zip(regions, changed, strict=True):
+            frames = frames + region.masks(self._crops_at(times), frames.shape[-1]).to(frames) * (picture - plain)
+        return frames.clamp(-1, 1)
+
+    def _crops_at(self, times: Sequence[float]) -> NDArray[np.float64]:
+        """Crops [T, 2, 3] at `times`, between the source's frames by time."""
+        assert self.crops is not None
+        places = [between(time, self.clock.times) for time in times]
+        return np.stack([(1 - share) * self.crops[before] + share * self.crops[after] for before, after, share in places])
