@@ -95,6 +95,24 @@ def test_edits_change_the_picture_and_can_be_left_out(vedit: Vedit, here: Path) 
     assert torch.equal(picture("--edit", "loud=0"), plain)
 
 
+@pytest.mark.parametrize("how", ["--paste-back", "--compare", "--sweep=-1:1:3"])
+def test_a_render_from_kept_frames_is_the_same(vedit: Vedit, here: Path, how: str) -> None:
+    """With an edit that keeps to a region, whose surroundings are frames that the reconstruction needs at the same time."""
+    info, tensors = Workspace.open(here / "a.vedit").load_edit("loud")
+    info["region"] = {"kind": "box", "size": Workspace.open(here / "a.vedit").info["size"], "box": [0.0, 0.0, 60.0, 60.0]}
+    Workspace.open(here / "a.vedit").save_edit("there", {**info, "name": "there"}, tensors)
+
+    def pictures(name: str) -> list[torch.Tensor]:
+        path = here / made(vedit("render", "--edit", "there", how, "--codec", "ffv1", "-o", name, cwd=here, XDG_CACHE_HOME=str(here / "cache")))
+        return [torch.from_numpy(frame.image.copy()) for frame in video.read(path)]
+
+    first = pictures("first.mkv")
+    kept = {file: file.stat().st_ino for file in (here / "cache" / "vedit" / "frames").iterdir()}
+    assert kept and all(file.suffix == ".f32" for file in kept)
+    assert all(torch.equal(one, other) for one, other in zip(first, pictures("second.mkv"), strict=True))
+    assert kept == {file: file.stat().st_ino for file in (here / "cache" / "vedit" / "frames").iterdir()}, "frames were rendered again"
+
+
 @pytest.mark.parametrize(
     "args, expected",
     [

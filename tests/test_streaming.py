@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from vedit.progress import finish
-from vedit.streaming import DEPTH, ahead, pump
+from vedit.streaming import DEPTH, ahead, close, pump
 
 
 def test_everything_arrives_in_order() -> None:
@@ -105,3 +105,24 @@ def test_closing_stops_and_closes_the_source() -> None:
     next(stream)
     stream.close()  # type: ignore[attr-defined]
     assert closed.wait(5) and threading.active_count() == before
+
+
+def test_a_sink_that_fails_leaves_no_thread() -> None:
+    def broken(items: Iterator[int]) -> None:
+        next(items)
+        raise OSError("disk full")
+
+    def endless() -> Iterator[int]:
+        while True:
+            yield 0
+
+    def passed_on(items: Iterator[int]) -> Iterator[int]:
+        try:
+            yield from items
+        finally:
+            close(items)
+
+    before = threading.active_count()
+    with pytest.raises(OSError, match="disk full"):
+        finish(pump(passed_on(ahead(endless())), broken, "count"))
+    assert threading.active_count() == before

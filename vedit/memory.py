@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 
-TRIM_THRESHOLD, MMAP_MAX = -1, -4  # parameters of glibc's mallopt (malloc.h)
+TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8  # parameters of glibc's mallopt (malloc.h)
 NEVER = 2**31 - 1
 
 
@@ -13,7 +13,8 @@ def keep_freed_memory() -> bool:
     """Let the C library keep freed blocks for the next request. Returns whether it could: it must be glibc.
 
     By default glibc maps a large block anew for every tensor, and the system fills its pages with zeros at the first touch: at 256²
-    half of a render's time. What was in use once stays with the process. It is a setting of the process that cannot be taken
+    half of a render's time. One arena serves all threads, since those that glibc gives to further threads cannot hold large blocks.
+    What was in use once stays with the process. It is a setting of the process that cannot be taken
     back, so a program makes it at its start (the `vedit` command does), never the library.
     """
     if sys.platform != "linux":
@@ -22,4 +23,4 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False
-    return bool(mallopt(MMAP_MAX, 0)) and bool(mallopt(TRIM_THRESHOLD, NEVER))
+    return all([bool(mallopt(name, value)) for name, value in ((MMAP_MAX, 0), (TRIM_THRESHOLD, NEVER), (ARENA_MAX, 1))])

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stylegan_v import model_hash
 from vedit import video
 from vedit.clock import Clock
 from vedit.devices import pick_device, pick_precision
@@ -25,7 +26,7 @@ from vedit.progress import Task
 from vedit.sampling import motion_codes_of
 from vedit.scene import CHUNK, Scene
 from vedit.stitching import PasteBack
-from vedit.streaming import ahead, pump
+from vedit.streaming import ahead, close, pump
 from vedit.timing import finite, parse_rate, resample, respeed, subdivide
 from vedit.video.info import Pixels
 from vedit.workspace import Workspace, WorkspaceError
@@ -163,6 +164,7 @@ def render(
     place = pick_device(device)
     whole = scene(workspace, edits, place)
     whole.generator.set_precision(pick_precision(precision, place))
+    whole = replace(whole, weights=model_hash(whole.generator))
     if motion_seed is not None or motion_from is not None:
         even = Clock.of(whole.clock.times, whole.clock.fps)  # frames that this source repeats mean nothing to another motion
         whole = replace(whole, clock=even)
@@ -208,8 +210,16 @@ def _pictures(workspace: Workspace, whole: Scene, plan: Schedule, compare: bool,
     elif compare:
         scenes = [plain, whole] if whole.edits else [plain]
     else:
-        return (picture for chunk in ahead(whole.chunks(plan.moments, store)) for picture in to_pixels(chunk).numpy())
+        return _plain(ahead(whole.chunks(plan.moments, store)))
     return _side_by_side(scenes, plan.moments, _Held(workspace) if compare else None, store)
+
+
+def _plain(chunks: Iterator[Tensor]) -> Iterator[Pixels]:
+    try:
+        for chunk in chunks:
+            yield from to_pixels(chunk).numpy()
+    finally:
+        close(chunks)
 
 
 class _Held:
@@ -226,11 +236,14 @@ class _Held:
 
 
 def _side_by_side(scenes: Sequence[Scene], moments: Sequence[float], held: _Held | None, store: FrameStore) -> Iterator[Pixels]:
-    parts = (moments[begin : begin + CHUNK] for begin in range(0, len(moments), CHUNK))
-    streams = zip(parts, *(one.chunks(moments, store) for one in scenes), strict=True)
-    for part, *frames in ahead(streams):
-        panels = [*([] if held is None else [held.at(part)]), *frames]
-        yield from to_pixels(torch.cat([enlarge(panel) for panel in panels], dim=3)).numpy()
+    parts = [moments[begin : begin + CHUNK] for begin in range(0, len(moments), CHUNK)]
+    streams = [ahead(one.chunks(moments, store), 1) for one in scenes]
+    try:
+        for part, *frames in zip(parts, *streams, strict=True):
+            panels = [*([] if held is None else [held.at(part)]), *frames]
+            yield from to_pixels(torch.cat([enlarge(panel) for panel in panels], dim=3)).numpy()
+    finally:
+        close(*streams)
 
 
 def _other_motion(whole: Scene, plan: Schedule, seed: int | None, other: Workspace | None) -> LatentVideo:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+import stylegan_v
 from stylegan_v import Generator, model_hash
-from vedit import __version__
 from vedit.clock import Clock
 from vedit.editing import Edit
 from vedit.frame_store import FrameStore
 from vedit.latents import LatentVideo
+from vedit.streaming import close
 from vedit.timing import between
 
 CHUNK = 16  # frames rendered at a time: 8 to 32 are equally fast at 64² and at 256²
@@ -26,13 +29,17 @@ Weighed = tuple[Edit, float]
 
 @dataclass(frozen=True)
 class Scene:
-    """A latent video, its clock, and edits with a factor each; `crops` [T, 2, 3] place the regions of edits."""
+    """A latent video, its clock, and edits with a factor each; `crops` [T, 2, 3] place the regions of edits.
+
+    `weights` is the hash of the generator as it is, where it is known: frames are kept under it.
+    """
 
     generator: Generator
     latents: LatentVideo
     clock: Clock
     edits: tuple[Weighed, ...] = ()
     crops: NDArray[np.float64] | None = None
+    weights: str = ""
 
     def frames(self, times: Sequence[float]) -> Tensor:
         """Frames [T, 3, H, W] in [-1, 1] at `times` (seconds, as the source counts them)."""
@@ -41,9 +48,20 @@ class Scene:
     def chunks(self, times: Sequence[float], store: FrameStore | None = None) -> Iterator[Tensor]:
         """The same on the CPU, in chunks, so that memory does not grow with length; with `store`, whole frames are kept in it."""
         parts = [times[begin : begin + CHUNK] for begin in range(0, len(times), CHUNK)]
-        layers = [self._stream(times, parts, edits, store) for edits in self._layers()]
-        for part, *pictures in zip(parts, *layers, strict=True):
-            yield self._blended(part, pictures)
+        side = self.generator.cfg.resolution
+        shape = (len(times), 3, side, side)
+        if store is None or not store.holds(shape):
+            yield from (self.frames(part).cpu() for part in parts)
+            return
+        layers = [store.through(self._key(times, edits), shape, partial(self._whole, parts, edits), CHUNK) for edits in self._layers()]
+        try:
+            for part, *pictures in zip(parts, *layers, strict=True):
+                yield self._blended(part, pictures)
+        finally:
+            close(*layers)
+
+    def _whole(self, parts: Sequence[Sequence[float]], edits: Sequence[Weighed]) -> Iterator[Tensor]:
+        return (self._rendered(part, edits).cpu() for part in parts)
 
     def _layers(self) -> list[list[Weighed]]:
         """The edits of every whole frame that is wanted: those of no region, then with each of the others."""
@@ -67,18 +85,11 @@ class Scene:
                 total[layer] = total[layer] + change if layer in total else change
         return total
 
-    def _stream(self, times: Sequence[float], parts: Sequence[Sequence[float]], edits: Sequence[Weighed], store: FrameStore | None) -> Iterator[Tensor]:
-        def render() -> Iterator[Tensor]:
-            return (self._rendered(part, edits).cpu() for part in parts)
-
-        if store is None:
-            return render()
-        side = self.generator.cfg.resolution
-        return store.through(self._key(times, edits), (len(times), 3, side, side), render, CHUNK)
-
     def _key(self, times: Sequence[float], edits: Sequence[Weighed]) -> str:
         """A hash of all that the frames depend on: weights, latents, moments, edits, and how it is computed."""
-        seen = hashlib.sha256(f"{__version__} {model_hash(self.generator)} {self.generator.device} {self.generator.synthesis.compute_dtype}".encode())
+        generator = self.generator
+        weights = self.weights or model_hash(generator)
+        seen = hashlib.sha256(f"{_code()} {generator.cfg} {weights} {generator.device} {generator.synthesis.compute_dtype}".encode())
         tensors = {**self.latents.state(), "t": self.clock(times)}
         for place, (edit, factor) in enumerate(edits):
             seconds = [time - self.clock.origin for time in times]
@@ -104,3 +115,11 @@ class Scene:
         assert self.crops is not None
         places = [between(time, self.clock.times) for time in times]
         return np.stack([(1 - share) * self.crops[before] + share * self.crops[after] for before, after, share in places])
+
+
+@lru_cache(maxsize=1)
+def _code() -> str:
+    """A hash of the sources that frames are rendered by: another version's frames are other frames."""
+    own = (Path(__file__).parent / f"{name}.py" for name in ("clock", "editing", "latents", "scene"))
+    files = [*sorted(Path(stylegan_v.__file__).parent.rglob("*.py")), *own]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from vedit.frame_store import FrameStore
 from vedit.scene import Scene
-from vedit.streaming import DEPTH, ahead
+from vedit.streaming import ahead, close
 from vedit.timing import Place, between, parse_rate
 from vedit.video import Frame
 from vedit.video.info import Pixels
@@ -46,10 +46,15 @@ class PasteBack:
         """One picture, uint8 [H, W, 3], for each moment (seconds, as the source counts them, ascending)."""
         places = [between(moment, self.times) for moment in moments]
         first, last = min(place[0] for place in places), max(place[1] for place in places)
-        held = _Held(ahead((frame.image for frame in self.footage()), DEPTH))
-        known = _Held(_each(ahead(self.plain.chunks(self.times[first : last + 1], self.store))), first)
-        for place, wanted in zip(places, _each(ahead(self.scene.chunks(moments, self.store))), strict=True):
-            yield self._picture(held, place, wanted, known)
+        footage = ahead(frame.image for frame in self.footage())
+        plain = ahead(self.plain.chunks(self.times[first : last + 1], self.store))
+        changed = ahead(self.scene.chunks(moments, self.store))
+        held, known = _Held(footage), _Held(_each(plain), first)
+        try:
+            for place, wanted in zip(places, _each(changed), strict=True):
+                yield self._picture(held, place, wanted, known)
+        finally:
+            close(footage, plain, changed)
 
     def _picture(self, held: _Held[Pixels], place: Place, wanted: Tensor, known: _Held[Tensor]) -> Pixels:
         before, after, share = place

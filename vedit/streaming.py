@@ -13,7 +13,7 @@ from vedit.progress import Progress, Task
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 DEPTH = 16  # frames that may wait: enough to smooth out a slow moment, little memory
-AHEAD = 2  # items that a stage may be ahead of the next one: chunks of frames, or a few pictures of the source
+AHEAD = 2  # items that a stage may be ahead of the next one: chunks of frames, or pictures of the source
 
 
 class _Abandoned(Exception):
@@ -62,7 +62,15 @@ def pump(items: Iterable[Item], sink: Callable[[Iterator[Item]], Result], stage:
     finally:
         put(last)
         thread.join()
+        close(items)
     return outcome.result()
+
+
+def close(*streams: object) -> None:
+    """Let streams that are generators undo what they began."""
+    for stream in streams:
+        if isinstance(stream, Generator):
+            stream.close()
 
 
 def ahead(items: Iterable[Item], depth: int = AHEAD) -> Iterator[Item]:
@@ -90,8 +98,7 @@ def ahead(items: Iterable[Item], depth: int = AHEAD) -> Iterator[Item]:
                     if left.is_set():
                         break
             finally:
-                if isinstance(source, Generator):
-                    source.close()
+                close(source)
         except BaseException as error:  # handed to the caller, whatever it is
             errors.append(error)
         put(end)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,8 +11,14 @@ from torch import Tensor
 
 def lowpass(like: Tensor, gain: float = 1.0) -> Tensor:
     """The filter outer([1,3,3,1], [1,3,3,1]) / 64 times `gain`, [4, 4], on the device and in the type of `like`."""
-    tap = torch.tensor([1.0, 3.0, 3.0, 1.0], device=like.device, dtype=like.dtype)
-    return torch.outer(tap, tap) * (gain / 64)
+    return _lowpass(gain, like.dtype, like.device)
+
+
+@lru_cache(maxsize=32)
+def _lowpass(gain: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False), torch.no_grad():  # kept, so it must be fit for gradients whoever asks first
+        tap = torch.tensor([1.0, 3.0, 3.0, 1.0], device=device, dtype=dtype)
+        return torch.outer(tap, tap) * (gain / 64)
 
 
 def filter2d(x: Tensor, gain: float = 1.0, padding: int = 0, stride: int = 1, bias: Tensor | None = None) -> Tensor:
