@@ -38,11 +38,11 @@ class TuningConfig(Config):
     a plateau: when a `window` of steps gains less than `gain` of the distance."""
 
     steps: int | None = None
-    visits: int = 150
+    visits: int = 300
     least: int = 500
-    most: int = 1200
+    most: int = 2400
     window: int = 150
-    gain: float = 0.05
+    gain: float = 0.02
     batch: int = 12
     lr: float = 4e-3
     residual_lr: float = 0.01
