@@ -42,5 +42,5 @@ def shared_conv(x: Tensor, kernel: Tensor, bias: Tensor | None = None, *, up: bo
     """
     if not up:
         return F.conv2d(x, kernel, bias, padding=kernel.shape[-1] // 2)
-    # The filter folded into the kernel would save this pass, but costs four times the products: slower on every processor tried.
+    # The filter folded into the kernel would save this pass, but costs four times the products: slower at every size measured.
     return filter2d(F.conv_transpose2d(x, kernel, stride=2), gain=4.0, padding=1, bias=bias)
