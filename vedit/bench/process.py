@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
-import pickle
 import subprocess
 import sys
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import torch
 
+from stylegan_v import GeneratorConfig
 from stylegan_v.synthesis import Path as Way
 from vedit.bench.memory import hand_back, peak_of, room
 from vedit.bench.sizes import Size
@@ -90,7 +92,7 @@ class Process:
             env={**os.environ, "PYTHONPATH": path},
             start_new_session=True,
         )
-        self._send((place, keep, torch.get_num_threads()))
+        self._send([place.device, str(place.folder), keep, torch.get_num_threads()])
 
     def __enter__(self) -> Self:
         return self
@@ -111,16 +113,16 @@ class Process:
 
     def prepare(self, task: str, size: Size) -> Facts:
         """See `Bench.prepare`."""
-        facts: Facts = self._ask("prepare", task, size)
-        return facts
+        facts = self._ask("prepare", task, {**vars(size), "generator": size.generator.to_dict()})
+        return Facts(**facts)
 
     def seconds(self, task: str, way: Way, dtype: torch.dtype) -> float:
         """See `Bench.seconds`."""
-        return float(self._ask("seconds", task, way, dtype))
+        return float(self._ask("seconds", task, way, _name(dtype)))
 
     def peak(self, task: str, way: Way, dtype: torch.dtype) -> int | None:
         """See `Bench.peak`."""
-        found: int | None = self._ask("peak", task, way, dtype)
+        found: int | None = self._ask("peak", task, way, _name(dtype))
         return found
 
     def room(self) -> int | None:
@@ -129,23 +131,21 @@ class Process:
         return found
 
     def _ask(self, name: str, *arguments: object) -> Any:
-        self._send((name, arguments))
+        self._send([name, *arguments])
         return self._answer()
 
     def _send(self, message: object) -> None:
-        # pickled: both ends of the pipe are this very program, and nobody else has hold of it
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it is gone, as `_answer` will find and say
-            pickle.dump(message, self._process.stdin)
-            self._process.stdin.flush()
+            _write(self._process.stdin, message)
 
     def _answer(self) -> Any:
         assert self._process.stdout is not None
-        try:
-            good, answer = pickle.load(self._process.stdout)
-        except EOFError:
+        line = self._process.stdout.readline()
+        if not line:
             status = self._process.wait()
-            raise BenchError(f"the process that was timed ended (status {status}), perhaps for want of memory; choose a smaller --config") from None
+            raise BenchError(f"the process that was timed ended (status {status}), perhaps for want of memory; choose a smaller --config")
+        good, answer = json.loads(line)
         if not good:
             raise BenchError(f"the work could not be timed: {answer}")
         return answer
@@ -157,16 +157,38 @@ def serve() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
     logging.getLogger().addHandler(logging.NullHandler())
     warnings.simplefilter("ignore")
-    with contextlib.suppress(EOFError, BrokenPipeError):
-        place, keep, threads = pickle.load(sys.stdin.buffer)
+    with contextlib.suppress(BrokenPipeError):
+        device, folder, keep, threads = json.loads(sys.stdin.buffer.readline())
         torch.set_num_threads(threads)
-        answer: tuple[bool, object] = (True, keep and keep_freed_memory())
-        bench = Bench(place)
+        answer: list[object] = [True, keep and keep_freed_memory()]
+        bench = Bench(Place(device, Path(folder)))
         while True:
-            pickle.dump(answer, answers)
-            answers.flush()
-            name, arguments = pickle.load(sys.stdin.buffer)
+            _write(answers, answer)
+            line = sys.stdin.buffer.readline()
+            if not line:
+                return
             try:
-                answer = (True, getattr(bench, name)(*arguments))
+                answer = [True, _answered(bench, *json.loads(line))]
             except Exception as error:
-                answer = (False, f"{type(error).__name__}: {error}")
+                answer = [False, f"{type(error).__name__}: {error}"]
+
+
+def _answered(bench: Bench, name: str, *arguments: Any) -> object:
+    """What a bench says to a message, as plain data."""
+    if name == "prepare":
+        task, size = arguments
+        return asdict(bench.prepare(task, Size(**{**size, "generator": GeneratorConfig.from_dict(size["generator"])})))
+    if name in ("seconds", "peak"):
+        task, way, dtype = arguments
+        return getattr(bench, name)(task, way, getattr(torch, dtype))
+    return getattr(bench, name)()
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _write(pipe: IO[bytes], message: object) -> None:
+    """One message, a line of JSON."""
+    pipe.write(json.dumps(message).encode() + b"\n")
+    pipe.flush()
