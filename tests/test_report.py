@@ -42,8 +42,11 @@ def test_a_plot_spans_its_box_and_says_its_ends() -> None:
 def test_curves_are_the_figures_frame_by_frame() -> None:
     rng = torch.Generator().manual_seed(0)
     source = torch.rand(5, 3, 8, 8, generator=rng) * 2 - 1
-    found = report.curves(source, source * 0.9, {})
-    likeness, motion = found.values()
+    curves = scores.Curves()
+    curves.add(source, source * 0.9)
+    likeness, motion = report.drawn(curves).values()
     assert likeness["reconstruction"] == scores.psnr_per_frame(source, source * 0.9).tolist()
     assert torch.tensor(motion["reconstruction"]) == pytest.approx(0.81 * torch.tensor(motion["source"]), rel=1e-5)
-    assert len(report.curves(source[:1], source[:1], {})) == 1
+    one = scores.Curves()
+    one.add(source[:1], source[:1])
+    assert len(report.drawn(one)) == 1

@@ -78,6 +78,16 @@ def test_report_holds_every_figure_and_writes_strict_json(clip: Tensor) -> None:
     assert again["psnr"] is None and again["motion_correlation"] == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("batch", [1, 2, 5, 12])
+def test_a_clip_in_chunks_has_the_figures_of_the_whole(clip: Tensor, batch: int) -> None:
+    render = clip.flip(0) * 0.8
+    found = scores.report(clip, render, {"l2": lambda a, b: (a - b).square().mean(dim=(1, 2, 3))}, batch=batch)
+    assert found.psnr == pytest.approx(scores.psnr(clip, render)) and found.sharpness == pytest.approx(scores.sharpness(clip, render))
+    assert found.motion_ratio == pytest.approx(scores.motion_ratio(clip, render)) and found.flicker == pytest.approx(scores.flicker_ratio(clip, render))
+    assert found.motion_correlation == pytest.approx(scores.motion_correlation(clip, render))
+    assert found.perceptual["l2"] == pytest.approx(float((clip - render).square().mean()))
+
+
 def test_perceptual_distance_does_not_depend_on_the_batch(clip: Tensor) -> None:
     def distance(a: Tensor, b: Tensor) -> Tensor:
         return (a - b).square().mean(dim=(1, 2, 3))

@@ -73,7 +73,7 @@ def test_a_stage_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_leftovers_of_a_killed_run_are_removed(tmp_path: Path) -> None:
-    leftover = tmp_path / "stages" / "one" / ".result.safetensors.123"
+    leftover = tmp_path / "stages" / "one" / ".result.safetensors.123.part"
     leftover.parent.mkdir(parents=True)
     leftover.write_bytes(b"half")
     remove_unfinished(Workspace(tmp_path, {}))

@@ -6,8 +6,9 @@ of time stands still for every fifth frame, so t stands still instead, and runs 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -19,16 +20,17 @@ one again: stored again, frames of real clips differ by 0.002 to 0.04 of it. Wha
 LEVELS = 1.5  # and by less than this many of 255 steps (root mean square)
 
 
-def repeats(frames: Tensor) -> list[int]:
-    """Which frames, uint8 [T, H, W, 3], are the one before them again: their indices.
+def repeats(frames: Iterable[Tensor]) -> list[int]:
+    """Which of a clip's frames, each uint8 [H, W, 3], are the one before them again: their indices.
 
     >>> picture = torch.arange(0, 240, 5).reshape(1, 4, 4, 3).expand(8, -1, -1, -1) + torch.tensor([0, 3, 6, 6, 9, 12, 12, 15])[:, None, None, None]
     >>> repeats(picture.byte())
     [3, 6]
     """
-    if len(frames) < 4:
+    changes = [(after.float() - before.float()).square().mean() for before, after in pairwise(frames)]
+    if len(changes) < 3:
         return []
-    change = torch.stack([(after.float() - before.float()).square().mean() for before, after in zip(frames, frames[1:], strict=False)])
+    change = torch.stack(changes)
     beside = torch.maximum(change.roll(1), change.roll(-1))
     beside[0], beside[-1] = change[1:3].max(), change[-3:-1].max()
     again = (change < REPEAT * beside) & (change < LEVELS**2)

@@ -9,6 +9,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,6 +19,9 @@ from stylegan_v.config import Config
 from vedit.latents import LatentVideo, Spline
 from vedit.perceptual import Perceptual
 from vedit.progress import Progress, Task
+
+KEPT_FEATURES = 32 << 20
+"""Bytes of features kept in memory: of some 250 frames of 64². A longer clip's are computed again, for a tenth of a step's time."""
 
 
 @dataclass(frozen=True)
@@ -58,28 +62,45 @@ class InversionConfig(Config):
         return self.steps or max(240, math.ceil(self.visits * frames / self.batch))
 
 
+class Frames(Protocol):
+    """Frames of a clip: indices [B] give [B, 3, H, W] in [-1, 1]. A tensor is some; `vedit.frame_file.FloatFrames` reads them from a file."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Tensor) -> Tensor: ...
+
+
 @dataclass(frozen=True)
 class Target:
-    """What is to be found: frames [T, 3, H, W] in [-1, 1], their times t [T] on the generator's clock, a distance and its features."""
+    """What is to be found: a clip's frames, their times t [T] on the generator's clock, a distance, and the frames' features.
 
-    frames: Tensor
+    `features` is None for a clip of so many that they would take more than `KEPT_FEATURES`: they are computed again whenever asked for.
+    """
+
+    frames: Frames
     t: Tensor
     perceptual: Perceptual
-    features: list[Tensor]
+    features: list[Tensor] | None
 
     @classmethod
-    def of(cls, frames: Tensor, t: Tensor, perceptual: Perceptual, batch: int = 32) -> Target:
-        """A target with the features of all its frames, computed once."""
-        with torch.no_grad():
-            parts = [perceptual.features(part) for part in frames.split(batch)]
+    def of(cls, frames: Frames, t: Tensor, perceptual: Perceptual, batch: int = 16, limit: int = KEPT_FEATURES) -> Target:
+        """A target with the features of all its frames, if they fit into `limit` bytes."""
+        without = cls(frames, t, perceptual, None)
+        first = without.at(torch.zeros(1, dtype=torch.long))
+        if len(frames) * sum(layer.nbytes for layer in first) > limit:
+            return without
+        parts = [without.at(index) for index in torch.arange(len(frames)).split(batch)]
         return cls(frames, t, perceptual, [torch.cat(layers) for layers in zip(*parts, strict=True)])
 
     def distance(self, rendered: Tensor, index: Tensor) -> Tensor:
         """Perceptual distances of rendered frames [B, 3, H, W] to the frames at `index` [B]."""
         return self.perceptual.distance(self.perceptual.features(rendered), self.at(index))
 
+    @torch.no_grad()
     def at(self, index: Tensor) -> list[Tensor]:
         """Features of the frames at `index` [B]."""
+        if self.features is None:
+            return self.perceptual.features(self.frames[index])
         return [layer[index] for layer in self.features]
 
     @property
@@ -120,8 +141,9 @@ def prior(generator: Generator, seed: int, samples: int = 4096) -> Prior:
 def initialise(generator: Generator, target: Target, cfg: InversionConfig, seed: int) -> Task[LatentVideo]:
     """The best of N random contents (and the mean one) under random motions, then for every code the best of N motions."""
     rng = torch.Generator().manual_seed(seed)
-    device, count = generator.device, target.frames.shape[0]
+    device, count = generator.device, len(target.frames)
     keys = torch.linspace(0, count - 1, min(6, count)).round().long()
+    wanted = [target.at(key.view(1)) for key in keys]
     z = torch.randn(cfg.candidates, generator.cfg.z_dim, generator=rng).to(device)
     ws = torch.cat([generator.mapping(z), generator.mapping(z[:1], psi=0.0)])
     scores = torch.full((ws.shape[0],), float("inf"))
@@ -134,7 +156,7 @@ def initialise(generator: Generator, target: Target, cfg: InversionConfig, seed:
         frames = _render(generator, part, target.t[key].unsqueeze(1), chosen)
         # One key frame a candidate would favour poses; the mean over all keys favours content.
         found = target.perceptual.features(frames)
-        distances = [target.perceptual.distance(found, target.at(other.expand(part.shape[0]))) for other in keys]
+        distances = [target.perceptual.distance(found, features) for features in wanted]
         scores[begin : begin + 32] = torch.stack(distances).mean(dim=0).cpu()
     best = ws[int(scores.argmin())]
     span = float(target.t.max())
@@ -159,15 +181,20 @@ def _render(generator: Generator, ws: Tensor, t: Tensor, codes: Tensor | None) -
 def _best_motion(generator: Generator, target: Target, ws: Tensor, codes: Tensor) -> Task[tuple[Tensor, Tensor]]:
     """For every trajectory code the candidate whose frames around that code look most like the clip's."""
     assert generator.cfg.motion is not None
-    distance, count = generator.cfg.motion.distance, target.frames.shape[0]
+    distance, count = generator.cfg.motion.distance, len(target.frames)
     places = int(float(target.t.max()) // distance) + 2
     step = max(1, round(distance / 3 / max(target.interval, 1e-6)))
     keys = torch.arange(0, count, step)
-    table = torch.zeros(codes.shape[0], len(keys))
-    for m in range(codes.shape[0]):
-        yield Progress("initialise", m, codes.shape[0], "motions")
-        frames = _render(generator, ws.unsqueeze(0), target.t[keys].unsqueeze(0), codes[m : m + 1])
-        table[m] = target.distance(frames, keys.to(target.t.device)).cpu()
+    columns = []
+    for part in keys.split(32):
+        features = target.at(part)
+        column = torch.zeros(codes.shape[0], len(part))
+        for m in range(codes.shape[0]):
+            yield Progress("initialise", int(part[0]) // step * codes.shape[0] + m * len(part), len(keys) * codes.shape[0], "motions")
+            frames = _render(generator, ws.unsqueeze(0), target.t[part].unsqueeze(0), codes[m : m + 1])
+            column[m] = target.perceptual.distance(target.perceptual.features(frames), features).cpu()
+        columns.append(column)
+    table = torch.cat(columns, dim=1)
     nearest = (target.t[keys].cpu() / distance).round().long()
     u = generator.trajectory(codes)
     overall = int(table.mean(dim=1).argmin())
@@ -276,7 +303,7 @@ def _optimise(
 ) -> Task[None]:
     rng = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(free, lr=lr, betas=(0.9, 0.99))
-    count = target.frames.shape[0]
+    count = len(target.frames)
     steps, batch = cfg.stage_steps(count), min(cfg.batch, count)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = lr * schedule(step / steps)

@@ -12,23 +12,27 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from stylegan_v import Generator
+from stylegan_v import Generator, model_hash
 from vedit import alignment, models, video
 from vedit import perceptual as distances
 from vedit import report as reports
 from vedit.clock import Clock, repeats
 from vedit.devices import pick_device, pick_precision
 from vedit.errors import VeditError
+from vedit.frame_file import FloatFrames, FrameFile
+from vedit.frame_store import FrameStore
 from vedit.inversion import InversionConfig, Target, add_residuals, initialise, invert, prior
 from vedit.latents import LatentVideo
 from vedit.pixels import from_pixels
 from vedit.progress import Progress, Task
-from vedit.scores import Distance, report
+from vedit.scene import Scene
+from vedit.scores import Curves, Distance
 from vedit.stages import Stages, Tensors, remove_unfinished
+from vedit.streaming import pump
 from vedit.timing import parse_rate
 from vedit.tuning import TuningConfig, tune, tuned
 from vedit.video import Frame
-from vedit.workspace import Workspace, file_hash, stat_of
+from vedit.workspace import FRAMES, Workspace, file_hash, stat_of
 
 SAMPLED_FRAMES = 9  # looked at to choose a generator
 FACE_SHARE = 0.5
@@ -115,18 +119,21 @@ def project(
     info = {"source": str(source.resolve()), "source_hash": source_hash, "size": [found.width, found.height], "audio": found.audio}
     info |= {"source_stat": stat_of(source)}
     stages = Stages(workspace, source_hash)
-    frames, t, about = yield from _cropped(stages, footage, crop, network)
+    frames, clock, about = yield from _cropped(stages, footage, crop, network)
     if overwrite:  # not before the new clip is known to be readable and cropped
         workspace.clear()
-    target = Target.of(from_pixels(frames).to(place), t.to(place), distance)
+    target = Target.of(FloatFrames(frames, place), clock(about["times"]).to(place), distance)
     levels = yield from _found(stages, network, target, cfg, fidelity, seed, distance.name, about["held"])
-    source_frames, judges = target.frames.cpu(), _judges(target)
-    scores: dict[str, dict[str, Any]] = {}
+    judges, store = _judges(distance.name), FrameStore(models.frames_dir())
+    curves: dict[str, Curves] = {}
     for done, (level, (latents, difference)) in enumerate(levels.items()):
         yield Progress("report", done, len(levels))
-        fitted = network if difference is None else tuned(network, difference)
-        rendered = render_all(fitted.set_precision(torch.float32), latents, target.t)  # as it will be rendered later
-        scores[level] = report(source_frames, rendered, judges).to_dict()
+        curves[level] = Curves(judges)
+        fitted = (network if difference is None else tuned(network, difference)).set_precision(torch.float32)
+        scene = Scene(fitted, latents, clock, weights=model_hash(fitted))  # what will be rendered later, and kept for that
+        for pair in _pairs(frames, scene, store if level == fidelity else None):
+            curves[level].add(*pair)
+    scores = {level: found.report().to_dict() for level, found in curves.items()}
     workspace.info |= info | about
     workspace.info["generator"] = {"name": name if models.is_known(name) else str(Path(name).resolve()), "hash": network.hash}
     workspace.info["settings"] = footage.settings() | {
@@ -135,7 +142,7 @@ def project(
     workspace.info["scores"] = scores[fidelity]
     workspace.info["levels"] = scores  # what each level gained over the one before
     workspace.save_latents(*levels[fidelity])
-    reports.write(workspace, source_frames, rendered, reports.curves(source_frames, rendered, judges))
+    reports.write(workspace, _pairs(frames, scene, store), curves[fidelity])
     yield Progress("report", len(levels), len(levels))
     return workspace
 
@@ -178,36 +185,42 @@ def _spread(footage: Footage, count: int) -> list[Any]:
     return images
 
 
-def _cropped(stages: Stages, footage: Footage, crop: str, generator: Generator) -> Task[tuple[Tensor, Tensor, dict[str, Any]]]:
-    """Frames uint8 [T, S, S, 3] at the generator's size, t [T] on its clock, and what project.json keeps of times, crops and clock."""
-    size = generator.cfg.resolution
-    settings = footage.settings() | {"crop": crop, "size": size, "layout": 2}
-    result = yield from stages.run("crop", settings, _crop(footage, crop, size))
-    times, held = result["times"].tolist(), repeats(result["frames"])
+def _cropped(stages: Stages, footage: Footage, crop: str, generator: Generator) -> Task[tuple[FrameFile, Clock, dict[str, Any]]]:
+    """The frames at the generator's size, their clock, and what project.json keeps of times, crops and clock."""
+    size, path = generator.cfg.resolution, stages.workspace.path / FRAMES
+    settings = footage.settings() | {"crop": crop, "size": size, "layout": 3}
+    result = yield from stages.run("crop", settings, _crop(footage, crop, size, path), lambda: FrameFile(path))
+    frames, times = FrameFile(path), result["times"].tolist()
+    held = repeats(frames)
     about = {"times": times, "end": float(result["end"][0]), "crops": result["crops"].tolist(), "crop_mode": crop, "held": held}
     about["follows_face"] = bool(result["follows_face"][0])
-    return result["frames"], Clock.of(times, generator.fps, held)(times), about
+    return frames, Clock.of(times, generator.fps, held), about
 
 
-def _crop(footage: Footage, mode: str, size: int) -> Task[Tensors]:
+def _crop(footage: Footage, mode: str, size: int, path: Path) -> Task[Tensors]:
+    """The crop of every frame, written to `path` frame by frame; returns their times and places."""
     yield Progress("crop", 0, None, "finding crops")
     crops = alignment.find_crops(footage, mode)
-    total = len(crops)
-    frames, times, last = [], [], 0.0
-    for i, frame in enumerate(footage):
-        frames.append(alignment.extract(frame.image, crops[i], size))
-        times.append(frame.time)
-        last = frame.duration
-        yield Progress("crop", i + 1, total)
-    if not frames:
+    total, times, last = len(crops), [], 0.0
+
+    def frames() -> Iterator[Tensor]:
+        nonlocal last
+        for matrix, frame in zip(crops.matrices, footage, strict=False):
+            times.append(frame.time)
+            last = frame.duration
+            yield alignment.extract(frame.image, matrix, size)
+
+    if total:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield from pump(frames(), lambda cropped: FrameFile.write(path, cropped, size), "crop", total)
+    if not times:
         raise ProjectionError(f"{footage.path} has no frames in the part that was asked for; check --start and --duration")
     if last <= 0:
         last = times[-1] - times[-2] if len(times) > 1 else 0.0
     return {
-        "frames": torch.stack([torch.as_tensor(frame) for frame in frames]),
         "times": torch.tensor(times, dtype=torch.float64),
         "end": torch.tensor([times[-1] + last], dtype=torch.float64),
-        "crops": torch.as_tensor(crops.matrices),
+        "crops": torch.as_tensor(crops.matrices[: len(times)]),
         "follows_face": torch.tensor([crops.kind == "face"]),
     }
 
@@ -253,20 +266,15 @@ def _under(prefix: str, tensors: Tensors) -> Tensors:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _judges(target: Target) -> dict[str, Distance]:
-    """The distances to report: the one that was optimised, and what LPIPS there is beside it."""
-    judges: dict[str, Distance] = {target.perceptual.name: target.perceptual}
-    for name in ("lpips-alex", "lpips-squeeze"):
-        if name not in judges and distances.available(name):
-            judges[name] = distances.load(name, "cpu")
-    return judges
+def _judges(optimised: str) -> dict[str, Distance]:
+    """The distances to report, by name: the one that was optimised, and what LPIPS there is beside it."""
+    others = [name for name in ("lpips-alex", "lpips-squeeze") if distances.available(name)]
+    return {name: distances.load(name, "cpu") for name in dict.fromkeys([optimised, *others])}
 
 
-@torch.no_grad()
-def render_all(generator: Generator, latents: LatentVideo, t: Tensor) -> Tensor:
-    """Frames [T, 3, H, W] in [-1, 1], on the CPU, of a latent video at t [T]."""
-    parts = []
-    for some in t.split(16):
-        ws, motion_v = latents.at(generator, some)
-        parts.append(generator.synthesis(ws, motion_v=motion_v)[0].clamp(-1, 1).cpu())
-    return torch.cat(parts)
+def _pairs(frames: FrameFile, scene: Scene, store: FrameStore | None) -> Iterator[tuple[Tensor, Tensor]]:
+    """Chunks of the source and of its reconstruction, [B, 3, H, W] in [-1, 1], on the CPU."""
+    begin = 0
+    for chunk in scene.chunks(scene.clock.times, store):
+        yield from_pixels(frames[begin : begin + len(chunk)]), chunk
+        begin += len(chunk)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,42 +23,45 @@ table{border-collapse:collapse}td,th{padding:.2em .9em;border-bottom:1px solid #
 video{width:100%;image-rendering:pixelated}svg{display:block}text{font:12px system-ui,sans-serif}dt{font-weight:600}dd{margin:0 0 .3em 0}"""
 
 
-def curves(source: Tensor, rendered: Tensor, distances: Mapping[str, scores.Distance]) -> dict[str, dict[str, list[float]]]:
-    """What is drawn over time, of frames [T, 3, H, W]: likeness a frame, and what moves an interval (its motion curve) in both."""
-    found = {"PSNR (dB) of every frame": {"reconstruction": scores.psnr_per_frame(source, rendered).tolist()}}
-    for name, distance in distances.items():
-        found[f"{name} of every frame, lower is nearer"] = {"reconstruction": scores.perceptual_per_frame(source, rendered, distance).tolist()}
-    if len(source) > 1:
-        moved = {"source": scores.motion_curve(source).tolist(), "reconstruction": scores.motion_curve(rendered).tolist()}
-        found["Motion: mean squared difference of neighbouring frames"] = moved
+def drawn(curves: scores.Curves) -> dict[str, dict[str, list[float]]]:
+    """What is drawn over time: likeness a frame, and what moves an interval (its motion curve) in both."""
+    found = {"PSNR (dB) of every frame": {"reconstruction": curves.psnr}}
+    for name, values in curves.perceptual.items():
+        found[f"{name} of every frame, lower is nearer"] = {"reconstruction": values}
+    if curves.motion[0]:
+        source, rendered = curves.motion
+        found["Motion: mean squared difference of neighbouring frames"] = {"source": source, "reconstruction": rendered}
     return found
 
 
-def write(workspace: Workspace, source: Tensor, rendered: Tensor, drawn: Mapping[str, Mapping[str, Sequence[float]]]) -> Path:
-    """Write `preview.mp4` (source left, reconstruction right, with the sound) and `report.html`; returns the latter's path."""
+def write(workspace: Workspace, pairs: Iterable[tuple[Tensor, Tensor]], curves: scores.Curves) -> Path:
+    """Write `preview.mp4` (source left, reconstruction right, with the sound) and `report.html`; returns the latter's path.
+
+    `pairs` are chunks of both, [B, 3, H, W] in [-1, 1].
+    """
     about = workspace.info
     sound = {"audio_from": workspace.source(), "audio_start": about["times"][0], "audio_end": about["end"]} if about.get("audio") else {}
     last = about["end"] - about["times"][-1]
     shown = [time - about["times"][0] for time in about["times"]]
     preview = workspace.path / "preview.mp4"
-    video.write(preview, _side_by_side(source, rendered), times=shown, last_duration=last if last > 0 else None, crf=16, **sound)
+    video.write(preview, _side_by_side(pairs), times=shown, last_duration=last if last > 0 else None, crf=16, **sound)
     path = workspace.path / "report.html"
-    write_text(path, page(about, drawn, shown))
+    write_text(path, page(about, drawn(curves), shown))
     return path
 
 
-def _side_by_side(source: Tensor, rendered: Tensor) -> Iterator[video.Pixels]:
-    for pair in zip(source.split(16), rendered.split(16), strict=True):
+def _side_by_side(pairs: Iterable[tuple[Tensor, Tensor]]) -> Iterator[video.Pixels]:
+    for pair in pairs:
         yield from to_pixels(torch.cat([enlarge(frames) for frames in pair], dim=3)).numpy()
 
 
-def page(about: Mapping[str, Any], drawn: Mapping[str, Mapping[str, Sequence[float]]], times: Sequence[float]) -> str:
+def page(about: Mapping[str, Any], plots_of: Mapping[str, Mapping[str, Sequence[float]]], times: Sequence[float]) -> str:
     """The whole page; everything it shows but the video is in it."""
     name = html.escape(Path(about["source"]).name)
     settings = {key: value for key, value in about["settings"].items() if value is not None}
     facts = {"source": about["source"], "generator": about["generator"]["name"], "frames": len(times), "crop": about.get("crop_mode", "")} | settings
     listed = "".join(f"<dt>{html.escape(str(key))}</dt><dd>{html.escape(str(value))}</dd>" for key, value in facts.items())
-    plots = "".join(plot(title, series, times) for title, series in drawn.items())
+    plots = "".join(plot(title, series, times) for title, series in plots_of.items())
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{name}</title><style>{STYLE}</style>"
         f"<h1>{name}</h1><p>Left the source as it was cropped, right what the generator makes of it.</p>"

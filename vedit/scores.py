@@ -149,19 +149,62 @@ class Report:
         return {name: _finite(value) for name, value in values.items()}
 
 
-def report(source: Tensor, render: Tensor, distances: Mapping[str, Distance] | None = None) -> Report:
+class Curves:
+    """Every figure of a render against its source, frame by frame and interval by interval, of a clip that comes in chunks.
+
+    Memory grows with the number of frames, not with their size. `distances` are perceptual distances by name.
+    """
+
+    def __init__(self, distances: Mapping[str, Distance] | None = None) -> None:
+        self.distances = dict(distances or {})
+        self.psnr: list[float] = []
+        self.perceptual: dict[str, list[float]] = {name: [] for name in self.distances}
+        self.sharpness: tuple[list[float], list[float]] = ([], [])  # Laplacian energy, of the source and of the render
+        self.motion: tuple[list[float], list[float]] = ([], [])
+        self.flicker: tuple[list[float], list[float]] = ([], [])  # mean squared second differences
+        self._size = (0, 0)
+        self._last: tuple[Tensor, Tensor] | None = None  # the last two frames of both, which the next chunk's differences need
+
+    @torch.no_grad()
+    def add(self, source: Tensor, render: Tensor) -> None:
+        """Measure the next frames [B, 3, H, W] of both."""
+        _check(source, render)
+        self._size = (int(source.shape[2]), int(source.shape[3]))
+        self.psnr += psnr_per_frame(source, render).tolist()
+        for name, distance in self.distances.items():
+            self.perceptual[name] += distance(source, render).tolist()
+        before = self._last or (source[:0], render[:0])
+        joined = [torch.cat([old, new]) for old, new in zip(before, (source, render), strict=True)]
+        for side, (frames, old) in enumerate(zip(joined, before, strict=True)):
+            self.sharpness[side].extend(laplacian_energy(frames[len(old) :]).tolist())
+            self.motion[side].extend(motion_curve(frames[max(0, len(old) - 1) :]).tolist())
+            self.flicker[side].extend(frames.diff(n=2, dim=0).square().flatten(1).mean(dim=1).tolist() if len(frames) > 2 else [])
+        self._last = joined[0][-2:], joined[1][-2:]
+
+    def report(self) -> Report:
+        """The figures of the whole clip; raises FramesMismatch where no frame was measured."""
+        if not self.psnr:
+            raise FramesMismatch("found no frames to compare; measure at least one")
+        sharp, motion, trembling = ([torch.tensor(side, dtype=torch.float64) for side in pair] for pair in (self.sharpness, self.motion, self.flicker))
+        return Report(
+            frames=len(self.psnr),
+            size=self._size,
+            psnr=float(torch.tensor(self.psnr, dtype=torch.float64).median()),
+            sharpness=_ratio(sharp[1].sum(), sharp[0].sum()),
+            motion_ratio=_ratio(motion[1].sum(), motion[0].sum()),
+            motion_correlation=pearson(motion[0], motion[1]),
+            flicker=_ratio(trembling[1].sum(), trembling[0].sum()),
+            perceptual={name: sum(values) / len(values) for name, values in self.perceptual.items()},
+        )
+
+
+def report(source: Tensor, render: Tensor, distances: Mapping[str, Distance] | None = None, *, batch: int = 32) -> Report:
     """Measure a render [T, 3, H, W] against its source of the same shape; `distances` are perceptual distances by name."""
     _check(source, render)
-    return Report(
-        frames=len(source),
-        size=(int(source.shape[2]), int(source.shape[3])),
-        psnr=psnr(source, render),
-        sharpness=sharpness(source, render),
-        motion_ratio=motion_ratio(source, render),
-        motion_correlation=motion_correlation(source, render),
-        flicker=flicker_ratio(source, render),
-        perceptual={name: perceptual(source, render, distance) for name, distance in (distances or {}).items()},
-    )
+    curves = Curves(distances)
+    for parts in zip(source.split(batch), render.split(batch), strict=True):
+        curves.add(*parts)
+    return curves.report()
 
 
 def _eight_bit(frames: Tensor) -> Tensor:

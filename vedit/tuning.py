@@ -71,7 +71,7 @@ def tune(
     groups = [{"params": list(weights.values()), "base": cfg.lr}, {"params": loose.free, "base": cfg.residual_lr}]
     optimizer = torch.optim.Adam(groups, lr=cfg.lr, betas=(0.9, 0.99))
     rng = torch.Generator().manual_seed(seed + 1)
-    count = target.frames.shape[0]
+    count = len(target.frames)
     batch, steps = min(cfg.batch, count), cfg.length(count)
     begun, stop = 0.0, steps
     distances: list[float] = []

@@ -21,10 +21,12 @@ from vedit.errors import VeditError
 if TYPE_CHECKING:
     from stylegan_v import Generator
     from vedit.clock import Clock
+    from vedit.frame_file import FrameFile
     from vedit.latents import LatentVideo
 
 SCHEMA = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
+FRAMES = Path("stages", "crop", "frames.npy")
 CONTENT = ("project.json", "latents.safetensors", "tuned.safetensors", "edits", "stages", "renders", "preview.mp4", "report.html")
 MAX_JSON = 64 << 20  # bytes: crops and times of a few hours of footage; a larger file is not ours
 
@@ -167,9 +169,11 @@ class Workspace:
         if difference is None:  # of an earlier run; project.json speaks of it no more
             tuned.unlink(missing_ok=True)
 
-    def frames(self) -> Tensor:
-        """The cropped source, uint8 [T, H, W, 3], at the generator's size."""
-        return read_tensors(self.path / "stages" / "crop" / "result.safetensors")["frames"]
+    def frames(self) -> FrameFile:
+        """The cropped source, uint8 [T, H, W, 3], at the generator's size; raises FrameFileError where the file is missing or damaged."""
+        from vedit.frame_file import FrameFile
+
+        return FrameFile(self.path / FRAMES)
 
     # -- edits ---------------------------------------------------------------------------------------------------------
 
