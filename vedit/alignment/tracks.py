@@ -32,6 +32,15 @@ class Track:
         apart = float(np.hypot(*(square[:2] - last[:2])))
         return apart < 0.5 * float(np.exp(last[2])) and abs(float(square[2] - last[2])) < np.log(1.6)
 
+    def distance(self, x: float, y: float) -> float:
+        """How near its centre ever came to a point, in its sides."""
+        return float(min(np.hypot(square[0] - x, square[1] - y) / np.exp(square[2]) for square in self.squares))
+
+    @property
+    def centre(self) -> tuple[int, int]:
+        """Where it was first seen, in whole pixels."""
+        return round(float(self.squares[0][0])), round(float(self.squares[0][1]))
+
     @property
     def presence(self) -> float:
         """Sum of its sides: a large face that stays wins over a larger one that passes."""
@@ -66,6 +75,16 @@ class Tracker:
     def best(self) -> Track | None:
         """The largest face that stays."""
         return max(self.tracks, key=lambda track: track.presence, default=None)
+
+    def at(self, x: float, y: float) -> Track | None:
+        """The face that was once within half a side of a point of the picture, nearest to it."""
+        best = min(self.tracks, key=lambda track: track.distance(x, y), default=None)
+        return best if best is not None and best.distance(x, y) <= 0.5 else None
+
+    def staying(self) -> list[Track]:
+        """The faces that could be meant: seen in a third of the pictures in which the longest was, and at least twice."""
+        longest = max((len(track.times) for track in self.tracks), default=0)
+        return [track for track in self.tracks if len(track.times) >= max(2, longest / 3)]
 
 
 def square_of(landmarks: Array) -> Array:

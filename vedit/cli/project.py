@@ -20,7 +20,10 @@ def project(
     start: Annotated[float | None, typer.Option(metavar="S", help="Begin at this second.")] = None,
     duration: Annotated[float | None, typer.Option(metavar="S", help="Take this many seconds.")] = None,
     fps: Annotated[str, typer.Option(metavar="N", help="Sample the source at this rate: 25, 30000/1001.", show_default=False)] = "",
-    crop: Annotated[str, typer.Option(metavar="auto|face|center|x,y,w,h", help="What part of the picture.")] = "auto",
+    crop: Annotated[str, typer.Option(metavar="auto|face|face@x,y|center|x,y,w,h", help="What part of the picture; face@x,y is the face there.")] = "auto",
+    faces: Annotated[
+        Literal["auto", "face-alignment", "yunet", "mtcnn"], typer.Option(help="What finds faces; auto takes the best on this machine.")
+    ] = "auto",
     fidelity: Annotated[
         Literal["latent", "balanced", "max"],
         typer.Option(help="latent: one content and its motion; balanced: small smooth residuals as well; max: the generator fitted, too."),
@@ -61,6 +64,7 @@ def project(
             duration=length,
             fps=rate,
             crop=crop,
+            faces=faces,
             fidelity="balanced" if no_tune and fidelity == "max" else fidelity,
             steps=steps,
             perceptual=perceptual,
