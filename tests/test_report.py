@@ -44,9 +44,10 @@ def test_curves_are_the_figures_frame_by_frame() -> None:
     source = torch.rand(5, 3, 8, 8, generator=rng) * 2 - 1
     curves = scores.Curves()
     curves.add(source, source * 0.9)
-    likeness, motion = report.drawn(curves).values()
+    likeness, sharpness, motion, flicker = report.drawn(curves).values()
+    assert [len(plot["source"]) for plot in (sharpness, motion, flicker)] == [5, 4, 3]
     assert likeness["reconstruction"] == scores.psnr_per_frame(source, source * 0.9).tolist()
     assert torch.tensor(motion["reconstruction"]) == pytest.approx(0.81 * torch.tensor(motion["source"]), rel=1e-5)
     one = scores.Curves()
     one.add(source[:1], source[:1])
-    assert len(report.drawn(one)) == 1
+    assert [len(plot["reconstruction"]) for plot in report.drawn(one).values()] == [1, 1]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import html
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +26,21 @@ video{width:100%;image-rendering:pixelated}svg{display:block}text{font:12px syst
 
 
 def drawn(curves: scores.Curves) -> dict[str, dict[str, list[float]]]:
-    """What is drawn over time: likeness a frame, and what moves an interval (its motion curve) in both."""
+    """What is drawn over time: likeness a frame, and in both clips detail a frame, what moves and what trembles."""
     found = {"PSNR (dB) of every frame": {"reconstruction": curves.psnr}}
     for name, values in curves.perceptual.items():
         found[f"{name} of every frame, lower is nearer"] = {"reconstruction": values}
-    if curves.motion[0]:
-        source, rendered = curves.motion
-        found["Motion: mean squared difference of neighbouring frames"] = {"source": source, "reconstruction": rendered}
-    return found
+    both = {
+        "Sharpness: Laplacian energy of every frame": curves.sharpness,
+        "Motion: mean squared difference of neighbouring frames": curves.motion,
+        "Flicker: mean squared second difference": curves.flicker,
+    }
+    return found | {title: {"source": source, "reconstruction": rendered} for title, (source, rendered) in both.items() if source}
 
 
 def write(workspace: Workspace, pairs: Iterable[tuple[Tensor, Tensor]], curves: scores.Curves) -> Path:
-    """Write `preview.mp4` (source left, reconstruction right, with the sound) and `report.html`; returns the latter's path.
+    """Write `preview.mp4` (source left, reconstruction right, with the sound), `report.json` (every figure, frame by frame) and
+    `report.html`; returns the latter's path.
 
     `pairs` are chunks of both, [B, 3, H, W] in [-1, 1].
     """
@@ -45,8 +50,11 @@ def write(workspace: Workspace, pairs: Iterable[tuple[Tensor, Tensor]], curves: 
     shown = [time - about["times"][0] for time in about["times"]]
     preview = workspace.path / "preview.mp4"
     video.write(preview, _side_by_side(pairs), times=shown, last_duration=last if last > 0 else None, crf=16, **sound)
+    plots = drawn(curves)
+    figures = {"times": about["times"], "levels": about["levels"], "curves": plots}
+    write_text(workspace.path / "report.json", json.dumps(_strict(figures), indent=1, allow_nan=False))
     path = workspace.path / "report.html"
-    write_text(path, page(about, drawn(curves), shown))
+    write_text(path, page(about, plots, shown))
     return path
 
 
@@ -96,7 +104,7 @@ def plot(title: str, series: Mapping[str, Sequence[float]], times: Sequence[floa
 
     lines, legend = "", ""
     for i, (name, values) in enumerate(series.items()):
-        seconds = times if len(values) == len(times) else [(a + b) / 2 for a, b in zip(times[:-1], times[1:], strict=True)]
+        seconds = _middles(times, len(times) - len(values))
         points = " ".join(point(s, v) for s, v in zip(seconds, values, strict=True) if math.isfinite(v))
         lines += f'<polyline points="{points}" fill="none" stroke="{COLOURS[i % len(COLOURS)]}" stroke-width="1.5"/>'
         legend += f'<text x="{WIDTH - 8 - 110 * i}" y="11" text-anchor="end" fill="{COLOURS[i % len(COLOURS)]}">{html.escape(name)}</text>'
@@ -105,6 +113,22 @@ def plot(title: str, series: Mapping[str, Sequence[float]], times: Sequence[floa
     )
     ends = f'<text x="{MARGIN}" y="{HEIGHT - 2}">0 s</text><text x="{WIDTH - 8}" y="{HEIGHT - 2}" text-anchor="end">{span:.2f} s</text>'
     return f'<h2>{html.escape(title)}</h2><svg viewBox="0 0 {WIDTH} {HEIGHT}" width="100%">{lines}{legend if len(series) > 1 else ""}{axis}{ends}</svg>'
+
+
+def _middles(times: Sequence[float], differences: int) -> Sequence[float]:
+    """Where differences of so high an order stand: between their frames."""
+    for _ in range(differences):
+        times = [(a + b) / 2 for a, b in pairwise(times)]
+    return times
+
+
+def _strict(value: Any) -> Any:
+    """The same for JSON, which has no infinity: the PSNR of equal frames is None."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _strict(part) for key, part in value.items()}
+    return [_strict(part) for part in value] if isinstance(value, list) else value
 
 
 def _spoken(value: Any) -> str:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
 FRAMES = Path("stages", "crop", "frames.npy")
-CONTENT = ("project.json", "latents.safetensors", "tuned.safetensors", "edits", "stages", "renders", "preview.mp4", "report.html")
+CONTENT = ("project.json", "latents.safetensors", "tuned.safetensors", "edits", "stages", "renders", "preview.mp4", "report.html", "report.json")
 MAX_JSON = 64 << 20  # bytes: crops and times of a few hours of footage; a larger file is not ours
 
 
