@@ -116,7 +116,7 @@ def compare(
     """Hold generated clips against real ones; what either can be is said at `vedit.metrics.sources.open_source`.
 
     Features of the real side are kept in `store` (by default in the user's cache) under a hash of everything they depend on.
-    Memory grows with the number of features, 4 kB to 8 kB a clip, not with the clips' size. Raises MetricsError, SourceError, FeaturesError and
+    Memory grows by up to 8 kB a clip or frame, whatever its size. Raises MetricsError, SourceError, FeaturesError and
     what loading generators, weights and videos raises.
     """
     settings, device = settings or Settings(), pick_device(device)
