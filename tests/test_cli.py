@@ -21,11 +21,11 @@ from vedit.editing import Edit
 from vedit.progress import Progress, Task
 
 HEAVY = ("torch", "torchvision", "stylegan_v", "av", "open_clip", "cv2", "numpy", "scipy", "decord", "lpips")
-GROUPS = ("edits", "models")
+GROUPS = ("edits", "models", "metrics")
 
 
 def test_help_of_every_command_imports_nothing_heavy() -> None:
-    commands = ["", *COMMANDS, *GROUPS, "edits list", "models pull"]
+    commands = ["", *COMMANDS, *GROUPS, "edits list", "models pull", "metrics compare"]
     script = f"""
 import sys
 from vedit.cli import main

@@ -76,7 +76,7 @@ class FeatureStatistics:
 
 
 def statistics(batches: Iterable[Tensor], features: Callable[[Tensor], Tensor]) -> FeatureStatistics:
-    """Statistics of `features` (frames [N, 3, H, W] in [-1, 1] to [N, K]) over batches of frames."""
+    """Statistics of `features` over batches: frames [N, 3, H, W] in [-1, 1] to [N, K], or clips [N, T, 3, H, W] to [N, K] (FVD)."""
     result = FeatureStatistics()
     for batch in batches:
         result.add(features(batch))

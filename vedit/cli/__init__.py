@@ -21,6 +21,7 @@ from vedit.cli import (
     edits,
     generate,
     info,
+    metrics,
     models,
     project,
     render,
@@ -66,6 +67,7 @@ for name, command in COMMANDS.items():
     app.command(name)(command)
 app.add_typer(edits.app, name="edits")
 app.add_typer(models.app, name="models")
+app.add_typer(metrics.app, name="metrics")
 
 
 def _print_version(wanted: bool) -> None:

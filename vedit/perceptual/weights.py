@@ -38,10 +38,16 @@ def find_weights(network: str) -> Path:
 
 
 def read_convolutions(path: Path) -> dict[str, Tensor]:
-    """Tensors of a network's convolution stack by name without the prefix `features.`; classifier layers are left out.
+    """Tensors of a network's convolution stack by name without the prefix `features.`; classifier layers are left out. Raises BadWeights."""
+    return {
+        name.removeprefix("features."): value.float()
+        for name, value in read_weights(path).items()
+        if name.startswith("features.")
+    }
 
-    Reads safetensors and torchvision's .pth (tensors only: nothing in the file is executed). Raises BadWeights.
-    """
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """All tensors of a weight file by name: safetensors, or PyTorch's own (tensors only: nothing in it is executed). Raises BadWeights."""
     try:
         tensors = (
             load_file(path)
@@ -52,9 +58,7 @@ def read_convolutions(path: Path) -> dict[str, Tensor]:
         raise BadWeights(f"{path} is not a readable weight file ({type(error).__name__}); fetch it again") from error
     if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
         raise BadWeights(f"{path} holds no plain dictionary of tensors; fetch it again")
-    return {
-        name.removeprefix("features."): value.float() for name, value in tensors.items() if name.startswith("features.")
-    }
+    return tensors
 
 
 def fill(module: torch.nn.Module, tensors: dict[str, Tensor], source: Path) -> None:
