@@ -158,12 +158,11 @@ def _read_all(dataset: ClipDataset, result: Checked) -> Task[None]:
                 pixels = dataset.frames(index, [frame])[0]
             except DataError as error:
                 clip.refuse(_without(str(error), dataset.path))
-                continue
-            thumbnails.append(thumbnail(pixels))
-            digest.update(pixels.numpy().tobytes())
+            else:
+                thumbnails.append(thumbnail(pixels))
+                digest.update(pixels.numpy().tobytes())
             yield Progress("check", done + frame + 1, total, clip.name)
         done += clip.frames
-        yield Progress("check", done, total, clip.name)
         if clip.state != "used":
             continue
         twin = same.setdefault(digest.digest(), clip.name)
