@@ -13,6 +13,7 @@ from typing import Literal
 from stylegan_v.archive import DataError
 from stylegan_v.config import ConfigError, GeneratorConfig
 from stylegan_v.data import ClipDataset, ClipSampler, shortest
+from vedit.data.cutting import counted
 from vedit.data.likeness import Signature, near_duplicates, signature, thumbnail
 from vedit.progress import Progress, Task
 
@@ -109,7 +110,7 @@ def _judge(dataset: ClipDataset, result: Checked, frames: int, least: int) -> No
     for index, clip in enumerate(result.clips):
         if index not in usable:
             clip.state = "skipped"
-            clip.reasons.append(f"{clip.frames} frames, training with {frames} a clip needs {least}")
+            clip.reasons.append(f"{counted(clip.frames)}, training with {frames} a clip needs {least}")
         if gap := _gap([file.name for file in dataset.files[clip.name]]):
             clip.notes.append(gap)
     for problem in dataset.problems:

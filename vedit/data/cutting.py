@@ -65,6 +65,15 @@ class CutConfig(Config):
         return None if self.fps is None else parse_rate(self.fps)
 
 
+def counted(frames: int) -> str:
+    """A number of frames in words.
+
+    >>> counted(1), counted(3)
+    ('1 frame', '3 frames')
+    """
+    return f"{frames} frame" + "s" * (frames != 1)
+
+
 @dataclass
 class Cut:
     """What became of one video: its clips (as prepared.json lists them, with their signatures), what was left out and why, and oddities."""
@@ -162,7 +171,7 @@ class _Clip:
             result.left_out.append(about | {"reason": f"no face in most of its {self.skipped} frames"})
         elif self.frames < self.cfg.least:
             shutil.rmtree(self.folder)
-            result.left_out.append(about | {"reason": f"{self.frames} frames, wanted at least {self.cfg.least}"})
+            result.left_out.append(about | {"reason": f"{counted(self.frames)}, wanted at least {self.cfg.least}"})
         else:
             side = math.hypot(self.matrix[0][0], self.matrix[1][0])
             if side < self.cfg.size:
