@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 import sys
 import zipfile
@@ -11,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import typer
 
 from stylegan_v.config import ConfigError
 from stylegan_v.data import ClipDataset
@@ -18,14 +21,17 @@ from tests.commands import Vedit, one_line_error
 from tests.numbered import make_clip, number, picture
 from vedit import video
 from vedit.alignment import AlignmentError, load_detector
+from vedit.cli import app
 from vedit.data.likeness import near_duplicates, signature, thumbnail
 from vedit.data.prepare import prepare
 from vedit.data.sources import PreparationError, find_sources
-from vedit.pixels import to_pixels
+from vedit.pixels import save_png, to_pixels
 from vedit.progress import finish
 from vedit.worlds import world
 
 SIDE = 32
+GUIDE = (Path(__file__).parents[1] / "recipes" / "DATA.md").read_text(encoding="utf-8")
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", GUIDE, flags=re.DOTALL) for line in block.splitlines()]
 
 
 def film(path: Path, scenes: list[range], fps: int = 25) -> Path:
@@ -65,10 +71,9 @@ def test_a_cut_is_found_and_every_frame_is_where_it_belongs(tmp_path: Path) -> N
     made = finish(prepare([source], tmp_path / "set.zip", size=SIDE))
     dataset = ClipDataset.open(made.path)
     assert dataset.names == ["film-0000", "film-0001", "film-0002"]
-    assert numbers(dataset, 0) == list(range(20)) and numbers(dataset, 2) == list(range(70, 87))
-    assert [255 - n for n in numbers(dataset, 1)] == list(
-        range(30, 55)
-    )  # the stripes of a negative spell the complement
+    assert numbers(dataset, 0) == list(range(20))
+    for clip, scene in ((1, range(30, 55)), (2, range(70, 87))):  # the stripes of a negative spell the complement
+        assert [255 - n for n in numbers(dataset, clip)] == list(scene)
     assert made.left_out == [
         {"source": str(source), "start": 1.8, "end": 2.04, "reason": "6 frames, wanted at least 16"}
     ]
@@ -163,8 +168,6 @@ def test_what_cannot_be_read_is_left_out_by_name_and_a_copy_too(films: Path, tmp
     frames_folder = source / "stills"
     frames_folder.mkdir()
     for i in range(16):
-        from vedit.pixels import save_png
-
         save_png(frames_folder / f"{i}.png", picture(200 + i, 64, 64))
     made = finish(prepare([source], tmp_path / "set", size=SIDE, scenes=False))
     assert ClipDataset.open(made.path).names == ["a-0000", "b_2-0000", "stills-0000"]
@@ -254,3 +257,17 @@ def test_the_command_prepares_and_tells(vedit: Vedit, films: Path, tmp_path: Pat
     assert (answer["clips"], len(answer["left_out"])) == (1, 2)
     assert "nothing at gone" in one_line_error(vedit("data", "prepare", "gone", "-o", "x.zip", cwd=tmp_path))
     assert "least" in one_line_error(vedit("data", "prepare", str(films), "-o", "x.zip", "--least", "0", cwd=tmp_path))
+
+
+def test_the_guide_names_data_sets() -> None:
+    assert len(COMMANDS) >= 10
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_of_the_guide_is_understood(line: str) -> None:
+    program, group, name, *args = shlex.split(line)
+    assert (program, group) == ("vedit", "data")
+    command = typer.main.get_command(app)
+    for part in (group, name):
+        command = command.commands[part]  # type: ignore[attr-defined]
+    command.make_context(name, args)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import os
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any, Literal
 
 import numpy as np
@@ -172,13 +174,21 @@ def _in_processes(
 
 
 def _begin_worker() -> None:
-    """One thread a process; Ctrl-C ends it without a word, since the command says one."""
+    """One thread a process; Ctrl-C is left to the process that started this one, with which it ends, however that ends."""
     import cv2
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _chosen(cuts: list[dict[str, Any]], sources: list[Source], groups: list[str], duplicates: bool) -> dict[str, Any]:
