@@ -21,7 +21,7 @@ from vedit.editing import Edit
 from vedit.progress import Progress, Task
 
 HEAVY = ("torch", "torchvision", "stylegan_v", "av", "open_clip", "cv2", "numpy", "scipy", "decord", "lpips")
-GROUPS = ("edits", "models", "metrics")
+GROUPS = ("data", "edits", "models", "metrics")
 
 
 def test_help_of_every_command_imports_nothing_heavy() -> None:

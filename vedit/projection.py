@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -55,30 +54,11 @@ class Footage:
 
     def __iter__(self) -> Iterator[Frame]:
         frames = video.read(self.path, start=self.start, duration=self.duration)
-        return frames if self.fps is None else _sampled(frames, self.fps)
+        return frames if self.fps is None else video.at_rate(frames, self.fps)
 
     def settings(self) -> dict[str, Any]:
         """What the frames depend on besides the source."""
         return {"start": self.start, "duration": self.duration, "fps": None if self.fps is None else str(self.fps)}
-
-
-def _sampled(frames: Iterator[Frame], fps: Fraction) -> Iterator[Frame]:
-    """At every tick of a constant rate the frame that stands there."""
-    ticks: Iterator[float] | None = None
-    shown: Frame | None = None
-    tick = 0.0
-    for frame in itertools.chain(frames, [None]):
-        if ticks is None:
-            if frame is None:
-                return
-            first = frame.time
-            ticks = (float(Fraction(first) + i / fps) for i in itertools.count())
-            tick = next(ticks)
-        end = frame.time if frame is not None else (shown.time + max(shown.duration, 1e-3) if shown is not None else 0.0)
-        while shown is not None and tick < end - 1e-6:
-            yield Frame(tick, shown.image, float(1 / fps))
-            tick = next(ticks)
-        shown = frame
 
 
 def project(

@@ -14,6 +14,7 @@ import typer
 from vedit import __version__
 from vedit.cli import (
     bench,
+    data,
     decompose,
     demo,
     doctor,
@@ -44,7 +45,7 @@ HELP = """Find a clip in a video generator, change it by words, render it at any
 `vedit demo` does all four with a clip that ships; `vedit COMMAND --help` shows
 more examples."""
 
-RESUMABLE = ("project", "upsample", "demo", "models", "train")
+RESUMABLE = ("project", "upsample", "demo", "models", "train", "data")
 STOPPED = 130  # what shells report for a program ended by Ctrl-C
 
 app = typer.Typer(
@@ -65,6 +66,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 for name, command in COMMANDS.items():
     app.command(name)(command)
+app.add_typer(data.app, name="data")
 app.add_typer(edits.app, name="edits")
 app.add_typer(models.app, name="models")
 app.add_typer(metrics.app, name="metrics")

@@ -1,0 +1,146 @@
+"""Writing a data set whole or not at all, folder or zip: finished parts wait in a folder beside it, where a killed run finds them again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from stylegan_v.archive import DataError, open_archive
+from stylegan_v.files import replacing
+from vedit.data.sources import PreparationError
+from vedit.progress import Progress, Task
+from vedit.workspace import write_text
+
+MANIFEST = "prepared.json"
+MAX_MANIFEST = 1 << 30  # bytes
+_DATE = (1980, 1, 1, 0, 0, 0)  # of every file in a zip, so that the same clips give the same zip
+
+
+class Store:
+    """The place of a data set, and the folder beside it where its parts wait. A part is a folder of clips and a record of them."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.waiting = out.with_name(f".{out.name}.parts")
+
+    @property
+    def zipped(self) -> bool:
+        """Whether the data set is a zip."""
+        return self.out.suffix.lower() == ".zip"
+
+    def finished(self, key: str, overwrite: bool) -> dict[str, Any] | None:
+        """The manifest of the data set if it is there and was made by the same key, None if it is to be made.
+
+        Raises PreparationError where something else stands in its place.
+        """
+        if not self.out.parent.is_dir():
+            raise PreparationError(f"there is no folder {self.out.parent} to write {self.out.name} to; make it first")
+        if not self.out.exists() or (self.out.is_dir() and not any(self.out.iterdir())):
+            return None
+        manifest = read_manifest(self.out)
+        if manifest is None:
+            raise PreparationError(f"{self.out} exists and was not made by this command; choose another place with -o")
+        if manifest.get("key") == key:
+            shutil.rmtree(self.waiting, ignore_errors=True)  # of a run that was killed at its very end
+            return manifest
+        if not overwrite:
+            raise PreparationError(
+                f"{self.out} was made from other input or settings; choose another place with -o, or replace it with --overwrite"
+            )
+        return None
+
+    def part(self, key: str) -> dict[str, Any] | None:
+        """The record of a finished part."""
+        try:
+            found: dict[str, Any] = json.loads((self.waiting / key / "record.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return found
+
+    def begin(self, key: str) -> Path:
+        """An empty folder to make a part in."""
+        folder = self.waiting / f"{key}.unfinished"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def finish(self, key: str, record: Mapping[str, Any]) -> None:
+        """Keep the part made in the folder that `begin` gave."""
+        folder = self.waiting / f"{key}.unfinished"
+        write_text(folder / "record.json", json.dumps(record))
+        shutil.rmtree(self.waiting / key, ignore_errors=True)
+        os.replace(folder, self.waiting / key)
+
+    def assemble(self, clips: Sequence[tuple[str, str]], tables: Mapping[str, str]) -> Task[None]:
+        """Write the data set out of clips (key of the part, name) and JSON tables (file name, text), and remove what waited."""
+        if self.zipped:
+            yield from self._zip(clips, tables)
+        else:
+            yield from self._folder(clips, tables)
+        shutil.rmtree(self.waiting, ignore_errors=True)
+
+    def _zip(self, clips: Sequence[tuple[str, str]], tables: Mapping[str, str]) -> Task[None]:
+        with replacing(self.out) as beside, zipfile.ZipFile(beside, "w") as written:
+            for done, (key, name) in enumerate(clips):
+                yield Progress("write", done, len(clips))
+                for file in sorted((self.waiting / key / name).iterdir()):
+                    written.writestr(_entry(f"{name}/{file.name}"), file.read_bytes())
+            for name, text in tables.items():
+                written.writestr(_entry(name), text)
+        yield Progress("write", len(clips), len(clips))
+
+    def _folder(self, clips: Sequence[tuple[str, str]], tables: Mapping[str, str]) -> Task[None]:
+        whole, old = self.waiting / "whole", self.waiting / "old"
+        whole.mkdir(parents=True, exist_ok=True)
+        for done, (key, name) in enumerate(clips):
+            yield Progress("write", done, len(clips))
+            if not (whole / name).exists():  # moved there by a run that was killed
+                os.replace(self.waiting / key / name, whole / name)
+        for name, text in tables.items():
+            write_text(whole / name, text)
+        if self.out.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            os.replace(self.out, old)
+        os.replace(whole, self.out)
+        yield Progress("write", len(clips), len(clips))
+
+
+def read_manifest(path: Path) -> dict[str, Any] | None:
+    """What prepared.json of a data set says, None where there is none."""
+    try:
+        archive = open_archive(path)
+        try:
+            entry = next((entry for entry in archive.entries() if entry.name == MANIFEST), None)
+            found = None if entry is None else json.loads(archive.read(entry, MAX_MANIFEST))
+        finally:
+            archive.close()
+    except (DataError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def save_frame(frame: Tensor, folder: Path, index: int, form: str, quality: int) -> None:
+    """Write a frame, uint8 [H, W, 3], as `000000.jpg` or `.png`."""
+    from PIL import Image
+
+    image = Image.fromarray(np.ascontiguousarray(frame.numpy()))
+    if form == "jpg":
+        image.save(folder / f"{index:06d}.jpg", "JPEG", quality=quality, subsampling=0)
+    else:
+        image.save(folder / f"{index:06d}.png", "PNG")
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name, _DATE)
+    info.external_attr = 0o644 << 16
+    if name.endswith(".json"):
+        info.compress_type = zipfile.ZIP_DEFLATED
+    return info
