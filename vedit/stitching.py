@@ -54,12 +54,11 @@ class PasteBack:
     def pictures(self, moments: Sequence[float]) -> Iterator[Pixels]:
         """One picture, uint8 [H, W, 3], for each moment (seconds, as the source counts them, ascending)."""
         places = [between(moment, self.times) for moment in moments]
-        first, last = min(place[0] for place in places), max(place[1] for place in places)
-        footage = ahead(frame.image for frame in self.footage())
-        compared = self.times[first : last + 1] if self.blend == "difference" else []
-        plain = ahead(self.plain.chunks(compared, self.store) if compared else iter(()))
+        compared = sorted({index for place in places for index in place[:2]}) if self.blend == "difference" else []
+        footage = ahead((index, frame.image) for index, frame in enumerate(self.footage()))
+        plain = ahead(self.plain.chunks([self.times[index] for index in compared], self.store) if compared else iter(()))
         changed = ahead(self.scene.chunks(moments, self.store))
-        held, known = _Held(footage), _Held(_each(plain), first)
+        held, known = _Held(footage), _Held(zip(compared, _each(plain), strict=True))
         try:
             for place, wanted in zip(places, _each(changed), strict=True):
                 if self.blend == "difference":
@@ -107,19 +106,19 @@ def warn_if_soft(workspace: Workspace, moments: Sequence[float], resolution: int
 
 
 class _Held(Generic[Item]):
-    """Items by index, from `first` on; each is asked for in order, with the one after it, and let go when it is past."""
+    """Items by index, which ascends; each is asked for in order, with the one after it, and let go when it is past."""
 
-    def __init__(self, items: Iterator[Item], first: int = 0) -> None:
-        self.items = enumerate(items, first)
+    def __init__(self, items: Iterator[tuple[int, Item]]) -> None:
+        self.items = items
         self.kept: dict[int, Item] = {}
 
     def at(self, index: int) -> Item:
-        self.kept = {place: item for place, item in self.kept.items() if place >= index - 1 or place == max(self.kept)}
         while index not in self.kept:
             found = next(self.items, None)
             if found is None:  # a decoder that finds fewer frames than the one before: the last one is held
                 return self.kept[max(self.kept)]
-            self.kept[found[0]] = found[1]
+            place, item = found
+            self.kept = {earlier: held for earlier, held in self.kept.items() if earlier >= index - 1} | {place: item}
         return self.kept[index]
 
 
