@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stylegan_v import model_hash
+from stylegan_v import Generator, model_hash
 from vedit import video
 from vedit.clock import Clock
 from vedit.devices import pick_device, pick_precision
@@ -20,11 +20,12 @@ from vedit.editing import Edit, check_strength
 from vedit.frame_store import FrameStore
 from vedit.latents import LatentVideo
 from vedit.models import frames_dir
+from vedit.photograph import moving_times, on_the_clock_of, set_in_motion
 from vedit.pixels import enlarge, from_pixels, to_pixels
 from vedit.progress import Task
 from vedit.sampling import motion_codes_of
 from vedit.scene import CHUNK, Scene
-from vedit.schedule import RenderError, Schedule, moving_times, previewed, schedule
+from vedit.schedule import RenderError, Schedule, previewed, schedule
 from vedit.stitching import Blend, PasteBack, warn_if_soft
 from vedit.streaming import ahead, close, pump
 from vedit.timing import parse_rate
@@ -97,7 +98,7 @@ def render(
     a quick look at the whole: every k-th frame, 48 at most, at the same pace, strongly compressed, without sound. `precision` is fp32
     (the default, exact), bf16 or auto (a preview's default).
 
-    A photograph moves by `motion_seed`, by `motion_from` at that clip's times, or, with `extend`, on from its own pose.
+    A photograph moves from its own pose: by `motion_seed`, by `motion_from` at that clip's times, or with `extend` as its codes go on.
 
     Whole frames are kept in the user's cache: a render of the same moments and edits with another codec, region or way of pasting does
     not make them again. Decoding, rendering and encoding run side by side, and memory does not grow with length. Raises RenderError and
@@ -114,10 +115,10 @@ def render(
         raise RenderError("found no edit whose strength --sweep could change; make one first (vedit edit), or leave --no-edits out")
     asked: dict[str, Any] = {"fps": rate, "factor": factor, "speed": speed, "first": start, "last": end}
     if still and (other or extend):
-        own, plan = replace(own, latents=_stilled(own.latents)), _of_photograph(own, motion_from, extend, asked)
+        whole, plan = _photograph(own, motion_seed, motion_from, extend, asked)
     else:
         plan = schedule(workspace.info["times"], workspace.info["end"], extend=extend, lead=not workspace.info["settings"]["start"], **asked)
-    whole = _moved(own, plan, motion_seed, motion_from) if other else own
+        whole = _moved(own, plan, motion_seed, motion_from) if other else own
     plan = previewed(plan) if preview else plan
     if paste_back:
         warn_if_soft(workspace, plan.moments, own.generator.cfg.resolution, blend or "difference")
@@ -155,21 +156,6 @@ def _check(paste_back: bool, blend: str | None, otherwise: bool, preview_with: o
         raise RenderError("--paste-back works on the source's own frames: it goes with no comparison and, but for a photograph, no other motion or extension")
     if preview_with:
         raise RenderError("found --preview with --fps, --factor, --codec or --crf; a preview chooses these itself: leave them out, or --preview")
-
-
-def _of_photograph(own: Scene, motion_from: Workspace | None, extend: float, asked: dict[str, Any]) -> Schedule:
-    """The schedule of a photograph that moves: another clip's, or one of its own."""
-    if motion_from is not None and len(motion_from.info["times"]) > 1:
-        return schedule(motion_from.info["times"], motion_from.info["end"], extend=extend, lead=False, **asked)
-    times, end = moving_times(own.clock.origin, own.clock.fps, asked["last"], extend)
-    return schedule(times, end, lead=False, **asked)
-
-
-def _stilled(latents: LatentVideo) -> LatentVideo:
-    """A photograph's latents, its content everywhere what it is at its one moment: beyond a clip's end its drift would fade."""
-    if latents.content is None:
-        return latents
-    return replace(latents, ws=latents.ws + latents.content(torch.zeros(1, device=latents.ws.device))[0], content=None)
 
 
 def _pictures(workspace: Workspace, whole: Scene, plan: Schedule, compare: bool, sweep: Sequence[float] | None) -> Iterator[Pixels]:
@@ -217,23 +203,35 @@ def _side_by_side(scenes: Sequence[Scene], moments: Sequence[float], held: _Held
 
 
 def _moved(own: Scene, plan: Schedule, seed: int | None, other: Workspace | None) -> Scene:
-    """The same content, its drift stilled, under the motion of a seed or of another project; a photograph takes that one's clock too."""
-    generator, latents = own.generator, own.latents
+    """The same content, its drift stilled, under the motion of a seed or of another project."""
+    even = Clock.of(own.clock.times, own.clock.fps)  # frames that this source repeats mean nothing to another motion
+    motion = _motion(own.generator, float(even([max(plan.moments)])), seed, other)
+    return replace(own, clock=even, latents=replace(motion, ws=own.latents.ws, content=None))
+
+
+def _photograph(own: Scene, seed: int | None, other: Workspace | None, extend: float, asked: dict[str, Any]) -> tuple[Scene, Schedule]:
+    """A photograph that moves, at another clip's times or at the generator's rate."""
+    if other is not None and len(other.info["times"]) > 1:
+        plan = schedule(other.info["times"], other.info["end"], extend=extend, lead=False, **asked)
+        own = on_the_clock_of(own, other)
+    else:
+        times, end = moving_times(own.clock.origin, own.clock.fps, asked["last"], extend)
+        plan = schedule(times, end, lead=False, **asked)
+    span = float(own.clock([max(plan.moments)]))
+    motion = None if seed is None and other is None else _motion(own.generator, span, seed, other)
+    return set_in_motion(own, motion, span), plan
+
+
+def _motion(generator: Generator, span: float, seed: int | None, other: Workspace | None) -> LatentVideo:
+    """The motion of a seed up to t = `span`, or of another project."""
     if generator.cfg.motion is None:
         raise RenderError("this project's generator makes single images: there is no motion to exchange")
-    # Frames that this source repeats mean nothing to another motion.
-    clock, crops = Clock.of(own.clock.times, own.clock.fps), own.crops
     if other is None:
-        span = float(clock([max(plan.moments)]))
         codes = motion_codes_of(generator, seed or 0, span)
-        return replace(own, clock=clock, latents=LatentVideo(latents.ws, generator.trajectory(codes)[0], codes[0], span))
+        return LatentVideo(torch.empty(0), generator.trajectory(codes)[0], codes[0], span)
     if other.info["generator"]["hash"] != generator.hash:
         raise RenderError(f"{other.path} was made with another generator ({other.info['generator']['name']}); its motion means nothing to this one")
-    theirs = other.latents().to(generator.device)
-    if len(own.clock.times) == 1 < len(other.info["times"]):
-        clock = other.clock(generator.fps)
-        crops = None if crops is None else np.repeat(crops, len(clock.times), axis=0)
-    return replace(own, clock=clock, crops=crops, latents=LatentVideo(latents.ws, theirs.u, theirs.motion_z, theirs.span, None, theirs.motion))
+    return other.latents().to(generator.device)
 
 
 def _sound(workspace: Workspace, plan: Schedule, speed: float, extend: float) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from vedit.errors import VeditError
 from vedit.timing import finite, parse_rate, resample, respeed, subdivide
 
 LONGEST = 24 * 3600.0  # seconds that a clip can be extended by
-MOVING = 4.0  # seconds for which a photograph moves that is told no length
 PREVIEWED = 48  # frames of a preview at most
 
 
@@ -50,6 +49,8 @@ def schedule(
     origin, speed = times[0], finite("speed", speed)
     if speed <= 0:
         raise RenderError(f"found the speed {speed:g}; give a number above 0, such as 0.5")
+    if len(times) == 1 and (fps is not None or (factor or 1) > 1) and end <= origin:
+        raise RenderError("a photograph has no length to be divided into frames; set it in motion: --motion-seed 3, --motion-from PROJECT or --extend 4")
     if fps is not None:
         moments = resample(origin, end, parse_rate(fps) / Fraction(speed))
     else:
@@ -57,7 +58,7 @@ def schedule(
     interval = moments[-1] - moments[-2] if len(moments) > 1 else max(end - origin, 0.04)
     if extend:
         begin = moments[-1]
-        moments = moments + [begin + (i + 1) * interval for i in range(round(_lasting(extend) / interval))]
+        moments = moments + [begin + (i + 1) * interval for i in range(round(lasting(extend) / interval))]
     low = origin + (first or 0.0) - 1e-9
     high = float("inf") if last is None else origin + last - 1e-9
     kept = [moment for moment in moments if low <= moment < high]
@@ -73,15 +74,6 @@ def schedule(
     return Schedule(kept, shown, (end - times[-1] if as_source else interval) / speed, shift, stop, whole)
 
 
-def moving_times(origin: float, fps: float, end: float | None = None, extend: float = 0.0) -> tuple[list[float], float]:
-    """Moments of a photograph that moves, at the generator's rate from `origin`, and when the last one ends.
-
-    It has no length of its own: `extend` seconds, else MOVING seconds, or longer where `end` (seconds from the first) lies beyond.
-    """
-    length = _lasting(extend) if extend else max(MOVING, _lasting(end, "end") if end else 0.0)
-    return resample(origin, origin + length, fps), origin + length
-
-
 def previewed(plan: Schedule, most: int = PREVIEWED) -> Schedule:
     """Every k-th frame of a schedule, so that `most` remain at most; each stands until the next one did, and the whole is as long.
 
@@ -94,7 +86,8 @@ def previewed(plan: Schedule, most: int = PREVIEWED) -> Schedule:
     return replace(plan, moments=plan.moments[::step], shown=shown, last_duration=plan.shown[-1] + plan.last_duration - shown[-1])
 
 
-def _lasting(seconds: float, what: str = "extension") -> float:
+def lasting(seconds: float, what: str = "extension") -> float:
+    """`seconds` if that is a length to render, or RenderError naming it."""
     if not 0 < finite(f"the {what}", seconds) <= LONGEST:
         raise RenderError(f"found an {what} of {seconds:g} s; give more than 0 and at most {LONGEST:g}")
     return seconds

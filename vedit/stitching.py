@@ -100,9 +100,10 @@ def warn_if_soft(workspace: Workspace, moments: Sequence[float], resolution: int
     factor = side / resolution
     if factor <= SOFT[blend]:
         return
-    what, instead = ("what changes", "") if blend == "difference" else ("the render", ", or the default --blend difference")
+    difference = blend == "difference"
+    what, instead = ("what changes", "") if difference else ("the render", ", or leave --blend at difference")
     found = f"the crop is {side:.0f} pixels wide and the generator makes {resolution}: {what} is enlarged {factor:.1f} times and looks soft"
-    warnings.warn(f"{found}; a larger generator (project -g), a tighter project --crop{instead} helps", PasteWarning, stacklevel=2)
+    warnings.warn(f"{found}; project the clip with a larger generator (-g) or a tighter --crop{instead}", PasteWarning, stacklevel=2)
 
 
 class _Held(Generic[Item]):
