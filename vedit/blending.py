@@ -97,7 +97,7 @@ def rounded(image: Pixels | NDArray[np.float32]) -> Pixels:
 def side_of(crop: Crop) -> float:
     """A crop's side in pixels of the picture.
 
-    >>> side_of(np.array([[40.0, 30.0, 7.0], [-30.0, 40.0, 9.0]]))
+    >>> round(side_of(np.array([[40.0, 30.0, 7.0], [-30.0, 40.0, 9.0]])), 9)
     50.0
     """
     return math.sqrt(abs(float(np.linalg.det(crop[:, :2]))))
