@@ -98,6 +98,14 @@ def test_it_moves_in_its_own_picture(vedit: Vedit, photo: Workspace, tmp_path: P
     assert (pictures[0] == source).all() == (blend == "difference")
 
 
+def test_in_its_own_picture_it_is_compared_with_itself_whatever_the_other_clips_clock(vedit: Vedit, photo: Workspace, tmp_path: Path) -> None:
+    rendered(tmp_path / "other.vedit", 5)
+    photo.info |= {"times": [0.1], "end": 0.1}  # that clip's third moment
+    photo.save()
+    pictures = frames(vedit(*MOVED, "--motion-from", "other.vedit", "--paste-back", cwd=tmp_path), tmp_path)[0]
+    assert len(pictures) == 5 and (pictures[0] == next(iter(video.read(tmp_path / "photo.png"))).image).all()
+
+
 @pytest.mark.parametrize("args", [("--factor", "2"), ("--fps", "30")])
 def test_a_rate_needs_a_length(vedit: Vedit, photo: Workspace, tmp_path: Path, args: tuple[str, ...]) -> None:
     assert "--motion-seed" in one_line_error(vedit("render", "photo.vedit", *args, "-q", cwd=tmp_path))
