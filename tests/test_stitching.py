@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
 from tests.tiny_project import finished
-from vedit.stitching import PasteBack, add_difference
+from vedit import stitching
+from vedit.blending import add_difference
+from vedit.stitching import Blend, PasteBack, PasteWarning, warn_if_soft
 from vedit.video import read, write
 
 RNG = np.random.default_rng(0)
@@ -78,14 +82,14 @@ class Moving:
             yield self.frames(times[begin : begin + 3])
 
 
-def pasted(tmp_path: Path, scene: Moving, moments: Sequence[float]) -> tuple[list[np.ndarray], np.ndarray]:
+def pasted(tmp_path: Path, scene: Moving, moments: Sequence[float], blend: Blend = "difference") -> tuple[list[np.ndarray], np.ndarray]:
     """Pictures of a clip of two frames that hold that light and a detail no generator knows; and the detail."""
     detail = np.random.default_rng(1).integers(0, 60, (64, 64, 3))
     pictures = [(detail + 64 + 127.5 * 4 * time).round().astype(np.uint8) for time in (0.0, 0.04)]
     write(tmp_path / "clip.mkv", pictures, fps=25, codec="ffv1")
     workspace = finished(tmp_path / "clip.vedit")
     workspace.source = lambda: tmp_path / "clip.mkv"  # type: ignore[method-assign]
-    back: Any = PasteBack(workspace, scene)  # type: ignore[arg-type]
+    back: Any = PasteBack(workspace, scene, blend=blend)  # type: ignore[arg-type]
     return list(back.pictures(moments)), np.stack([frame.image for frame in read(tmp_path / "clip.mkv")])
 
 
@@ -131,3 +135,54 @@ def test_an_edit_lies_on_every_picture(tmp_path: Path) -> None:
     for before, after in zip(plain, edited, strict=True):
         change = after[32, 32].astype(int) - before[32, 32]
         assert abs(change[0] - 0.2 * 127.5) <= 1 and (change[1:] == 0).all()
+
+
+@pytest.mark.parametrize("blend", ["replace", "poisson"])
+def test_a_render_takes_the_crops_place_at_and_between_the_sources_frames(tmp_path: Path, blend: Blend) -> None:
+    found, source = pasted(tmp_path, Moving(("redder",)), [0.0, 0.01, 0.02, 0.04], blend)
+    for picture, time in zip(found, (0.0, 0.01, 0.02, 0.04), strict=True):
+        average = ((1 - time / 0.04) * source[0].astype(np.float32) + time / 0.04 * source[1].astype(np.float32)).round()
+        assert max(np.abs(picture[0] - average[0]).max(), np.abs(picture[:, -1] - average[:, -1]).max()) <= 1  # the crop's edge is the picture's
+        middle = picture[20:44, 20:44].astype(float)
+        if blend == "replace":
+            render = (Moving(("redder",)).frames([time])[0, :, 0, 0].numpy() + 1) * 127.5
+            assert np.abs(middle - render).max() <= 1.0
+        else:  # a render of one colour takes that of its surroundings
+            assert np.abs(middle.mean(axis=(0, 1)) - average.mean(axis=(0, 1))).max() < 6 and middle.std(axis=(0, 1)).max() < 4
+
+
+@dataclass(frozen=True)
+class Counted(Moving):
+    """The same, noting every moment that is rendered."""
+
+    seen: tuple[list[float], ...] = ([],)
+
+    def chunks(self, times: Sequence[float], store: object = None) -> Iterator[Tensor]:
+        self.seen[0].extend(times)
+        yield from super().chunks(times, store)
+
+
+def test_no_more_is_rendered_and_held_than_is_shown(tmp_path: Path) -> None:
+    """Of a long clip's few frames: no reconstruction of the others, no more than three pictures at a time."""
+    write(tmp_path / "clip.mkv", [np.full((32, 32, 3), 60 + i, np.uint8) for i in range(40)], fps=25, codec="ffv1")
+    workspace = finished(tmp_path / "clip.vedit")
+    workspace.info |= {"times": [i / 25 for i in range(40)], "end": 1.6, "crops": [[[20.0, 0, 4.0], [0, 20.0, 4.0]]] * 40}
+    workspace.source = lambda: tmp_path / "clip.mkv"  # type: ignore[method-assign]
+    plain, moments = Counted(), [0.4, 0.8, 1.2]
+    back: Any = PasteBack(workspace, Moving(("redder",)), plain=plain)  # type: ignore[arg-type]
+    assert [int(picture[0, 0, 0]) for picture in back.pictures(moments)] == [70, 80, 90]
+    assert plain.seen[0] == moments
+    held = stitching._Held(iter(enumerate(range(1000))))
+    assert held.at(700) == 700 and held.at(701) == 701 and held.at(5000) == 999 and len(held.kept) <= 3
+
+
+@pytest.mark.parametrize(("blend", "soft", "sharp"), [("difference", 130.0, 128.0), ("replace", 65.0, 64.0), ("poisson", 65.0, 64.0)])
+def test_an_enlargement_that_will_look_soft_is_warned_of_once(tmp_path: Path, blend: Blend, soft: float, sharp: float) -> None:
+    workspace = finished(tmp_path / "clip.vedit")
+    workspace.info["crops"] = [[[sharp, 0, 0.0], [0, sharp, 0]], [[0.0, soft, 0], [-soft, 0, 0]]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_if_soft(workspace, [0.0, 0.02], 16, blend)
+    with pytest.warns(PasteWarning, match=rf"{soft / 16:.1f} times.*-g.*--crop") as seen:
+        warn_if_soft(workspace, [0.0, 0.02, 0.04, 0.05], 16, blend)
+    assert len(seen) == 1 and ("--blend" in str(seen[0].message)) == (blend != "difference")

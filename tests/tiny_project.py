@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vedit.workspace import Workspace
+import numpy as np
+import torch
+
+from stylegan_v import model_hash, save_generator
+from tests.test_latents import latents
+from tests.tiny_generator import tiny_generator
+from vedit.pixels import save_png
+from vedit.video import write
+from vedit.workspace import Workspace, file_hash, write_tensors
 
 
 def finished(path: Path) -> Workspace:
@@ -20,4 +28,30 @@ def finished(path: Path) -> Workspace:
         "settings": {"start": None, "duration": None, "fps": None},
     }
     workspace.save()
+    return workspace
+
+
+def rendered(path: Path, count: int = 10, side: int = 48) -> Workspace:
+    """A project at `path` of a tiny real generator, with a source beside it of `count` frames at 25 a second: one is a photograph."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    generator, model = tiny_generator(), path.with_suffix(".safetensors")
+    save_generator(generator, model)
+    pictures = np.random.default_rng(count).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+    source = path.with_suffix(".png" if count == 1 else ".mkv")
+    if count == 1:
+        save_png(source, pictures[0])
+    else:
+        write(source, pictures, fps=25, codec="ffv1")
+    workspace = finished(path)
+    workspace.info |= {
+        "times": [i / 25 for i in range(count)],
+        "end": count / 25 if count > 1 else 0.0,
+        "crops": [[[30.0, 4.0, 8.0], [-4.0, 30.0, 10.0]]] * count,
+        "generator": {"name": str(model), "hash": model_hash(generator)},
+        "source": str(source),
+        "source_hash": file_hash(source),
+        "size": [side, side],
+    }
+    workspace.save_latents(latents(generator, span=float(count - 1)))
+    write_tensors(workspace.folder("stages", "crop") / "result.safetensors", {"frames": torch.zeros(count, 16, 16, 3, dtype=torch.uint8)})
     return workspace

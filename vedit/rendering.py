@@ -3,54 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from stylegan_v import model_hash
+from stylegan_v import Generator, model_hash
 from vedit import video
 from vedit.clock import Clock
 from vedit.devices import pick_device, pick_precision
 from vedit.editing import Edit, check_strength
-from vedit.errors import VeditError
 from vedit.frame_store import FrameStore
 from vedit.latents import LatentVideo
 from vedit.models import frames_dir
+from vedit.photograph import moving_times, on_the_clock_of, set_in_motion
 from vedit.pixels import enlarge, from_pixels, to_pixels
 from vedit.progress import Task
 from vedit.sampling import motion_codes_of
 from vedit.scene import CHUNK, Scene
-from vedit.stitching import PasteBack
+from vedit.schedule import RenderError, Schedule, previewed, schedule
+from vedit.stitching import Blend, PasteBack, warn_if_soft
 from vedit.streaming import ahead, close, pump
-from vedit.timing import finite, parse_rate, resample, respeed, subdivide
+from vedit.timing import parse_rate
 from vedit.video.info import Pixels
 from vedit.workspace import Workspace, WorkspaceError
 
-LONGEST = 24 * 3600.0  # seconds that a clip can be extended by
+PREVIEW_CRF = 30
 EDITED = {"comment": "edited: rendered from a video generator's latent space (vedit)"}
 
 Choice = tuple[str, float | None]
-
-
-class RenderError(VeditError, ValueError):
-    """A render cannot be made as asked."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Moments of the clip to be rendered (seconds, as the source counts them), and when each is shown."""
-
-    moments: list[float]
-    shown: list[float]
-    last_duration: float
-    audio_start: float
-    audio_end: float | None
-    whole: bool
 
 
 def scene(workspace: Workspace, edits: Sequence[Choice] | None = None, device: str = "cpu") -> Scene:
@@ -81,51 +66,6 @@ def chosen_edits(workspace: Workspace, edits: Sequence[Choice] | None) -> tuple[
     return tuple(chosen)
 
 
-def schedule(
-    times: Sequence[float],
-    end: float,
-    *,
-    fps: str | float | Fraction | None = None,
-    factor: int | None = None,
-    speed: float = 1.0,
-    first: float | None = None,
-    last: float | None = None,
-    extend: float = 0.0,
-    lead: bool = True,
-) -> Schedule:
-    """Which moments of a clip to render. `first` and `last` are seconds from the clip's first frame, `extend` seconds beyond its end.
-
-    Factor K gives K frames an interval, those of the source unchanged among them; `fps` a constant rate over the clip. With `lead`
-    a picture that begins a little after its container's zero keeps that offset; a clip cut from its source's middle has none.
-    """
-    origin, speed = times[0], finite("speed", speed)
-    if speed <= 0:
-        raise RenderError(f"found the speed {speed:g}; give a number above 0, such as 0.5")
-    if fps is not None:
-        moments = resample(origin, end, parse_rate(fps) / Fraction(speed))
-    else:
-        moments = subdivide(times, factor or 1)
-    interval = moments[-1] - moments[-2] if len(moments) > 1 else max(end - origin, 0.04)
-    if extend:
-        if not 0 < finite("extend", extend) <= LONGEST:
-            raise RenderError(f"found an extension of {extend:g} s; give more than 0 and at most {LONGEST:g}")
-        begin = moments[-1]
-        moments = moments + [begin + (i + 1) * interval for i in range(round(finite("extend", extend) / interval))]
-    low = origin + (first or 0.0) - 1e-9
-    high = float("inf") if last is None else origin + last - 1e-9
-    kept = [moment for moment in moments if low <= moment < high]
-    if not kept:
-        raise RenderError(f"nothing of the clip lies from {first or 0:g} s to {last if last is not None else 'its end'}; it is {end - origin:.3f} s long")
-    whole = kept[0] == moments[0]
-    # With the offset the sound keeps its place.
-    shift = 0.0 if lead and whole and origin < 1.0 and speed == 1 else kept[0]
-    shown = respeed([moment - shift for moment in kept], speed)
-    stop = min(end, high) if extend or last is not None else None
-    # Frame for frame, the last one stands as long as in the source, which may differ from the interval before it.
-    as_source = fps is None and kept[-1] == times[-1] < end and (factor or 1) == 1 and not extend
-    return Schedule(kept, shown, (end - times[-1] if as_source else interval) / speed, shift, stop, whole)
-
-
 def render(
     workspace: Workspace,
     *,
@@ -139,71 +79,87 @@ def render(
     motion_seed: int | None = None,
     motion_from: Workspace | None = None,
     paste_back: bool = False,
+    blend: Blend | None = None,
     compare: bool = False,
     sweep: Sequence[float] | None = None,
+    preview: bool = False,
     audio: bool = True,
     codec: str = "h264",
     crf: float | None = None,
     out: Path | str | None = None,
     device: str = "auto",
-    precision: str = "fp32",
+    precision: str | None = None,
 ) -> Task[Path]:
     """Write a video of a project; returns its path (PROJECT/renders/… unless `out` says otherwise).
 
     `edits`: (name, strength or None) in order, None for all of the project, [] for the plain reconstruction. `compare` puts the
     source, the reconstruction and the edit side by side, `sweep` several factors of the edits; `paste_back` adds to the source's own
-    picture what the edits change, and between its frames, which it averages, what moves. `precision` is fp32, exact, bf16 or auto.
+    picture what the edits change, and between its frames, which it averages, what moves; `blend` says how (`PasteBack`). `preview` is
+    a quick look at the whole: every k-th frame, 48 at most, at the same pace, strongly compressed, without sound. `precision` is fp32
+    (the default, exact), bf16 or auto (a preview's default).
+
+    A photograph moves from its own pose: by `motion_seed`, by `motion_from` at that clip's times, or with `extend` as its codes go on.
 
     Whole frames are kept in the user's cache: a render of the same moments and edits with another codec, region or way of pasting does
     not make them again. Decoding, rendering and encoding run side by side, and memory does not grow with length. Raises RenderError and
-    the errors of `vedit.video.write`.
+    the errors of `vedit.video.write`; warns (PasteWarning) of a paste-back that will look soft.
     """
-    info, rate = workspace.info, None if fps is None else parse_rate(fps)
-    lead = not info["settings"]["start"]
-    plan = schedule(info["times"], info["end"], fps=rate, factor=factor, speed=speed, first=start, last=end, extend=extend, lead=lead)
+    rate, other = None if fps is None else parse_rate(fps), motion_seed is not None or motion_from is not None
+    still = len(workspace.info["times"]) == 1
+    _check(paste_back, blend, bool(compare or sweep or (not still and (other or extend))), preview and (fps or factor or codec != "h264" or crf is not None))
     place = pick_device(device)
-    whole = scene(workspace, edits, place)
-    whole.generator.set_precision(pick_precision(precision, place))
-    whole = replace(whole, weights=model_hash(whole.generator))
-    if motion_seed is not None or motion_from is not None:
-        even = Clock.of(whole.clock.times, whole.clock.fps)  # frames that this source repeats mean nothing to another motion
-        whole = replace(whole, clock=even)
-        whole = replace(whole, latents=_other_motion(whole, plan, motion_seed, motion_from))
-    if paste_back and (compare or sweep or motion_seed is not None or motion_from is not None or extend):
-        raise RenderError("--paste-back adds the change to the source's own frames: it goes with no comparison, other motion or extension")
-    if sweep and not whole.edits:
+    own = scene(workspace, edits, place)
+    own.generator.set_precision(pick_precision(precision or ("auto" if preview else "fp32"), place))
+    own = replace(own, weights=model_hash(own.generator))
+    if sweep and not own.edits:
         raise RenderError("found no edit whose strength --sweep could change; make one first (vedit edit), or leave --no-edits out")
-    pictures = _pictures(workspace, whole, plan, compare, sweep, paste_back)
+    asked: dict[str, Any] = {"fps": rate, "factor": factor, "speed": speed, "first": start, "last": end}
+    if still and (other or extend):
+        whole, plan = _photograph(own, motion_seed, motion_from, extend, asked)
+    else:
+        plan = schedule(workspace.info["times"], workspace.info["end"], extend=extend, lead=not workspace.info["settings"]["start"], **asked)
+        whole = _moved(own, plan, motion_seed, motion_from) if other else own
+    plan = previewed(plan) if preview else plan
+    if paste_back:
+        warn_if_soft(workspace, plan.moments, own.generator.cfg.resolution, blend or "difference")
+        pictures = PasteBack(workspace, whole, FrameStore(frames_dir()), blend or "difference", replace(own, edits=())).pictures(plan.moments)
+    else:
+        pictures = _pictures(workspace, whole, plan, compare, sweep)
     marks = {
         f"x{factor}": bool(factor and factor > 1), f"{float(rate or 0):g}fps": rate is not None, f"speed{speed:g}": speed != 1,
         f"from{start or 0:g}s": start is not None, f"to{end or 0:g}s": end is not None, f"plus{extend:g}s": extend > 0,
         f"motion{motion_seed}": motion_seed is not None, "motion-of-" + (motion_from.path.stem if motion_from else ""): motion_from is not None,
         "sweep" + "".join(f"{value:+g}" for value in sweep or []): bool(sweep), "compare": compare, "pasted": paste_back,
+        str(blend): blend not in (None, "difference"),
     }  # fmt: skip
     target = Path(out) if out is not None else _default_path(workspace, whole.edits, edits, codec, marks)
-    sound = _sound(workspace, plan, speed, extend) if audio and codec not in ("gif", "png") else {}
+    if preview and out is None:
+        target = target.with_name(f"preview-{target.name}")
+    sound = _sound(workspace, plan, speed, extend) if audio and not preview and codec not in ("gif", "png") else {}
+    quality = PREVIEW_CRF if preview else 14 if crf is None and codec == "h264" else crf
     metadata = EDITED if whole.edits else {"comment": "rendered from a video generator's latent space (vedit)"}
 
     def write(images: Iterator[Pixels]) -> video.Written:
-        return video.write(
-            target,
-            images,
-            times=plan.shown,
-            last_duration=plan.last_duration,
-            codec=codec,
-            crf=14 if crf is None and codec == "h264" else crf,
-            metadata=metadata,
-            **sound,
-        )
+        return video.write(target, images, times=plan.shown, last_duration=plan.last_duration, codec=codec, crf=quality, metadata=metadata, **sound)
 
     written = yield from pump(pictures, write, "render", len(plan.moments))
     return written.path
 
 
-def _pictures(workspace: Workspace, whole: Scene, plan: Schedule, compare: bool, sweep: Sequence[float] | None, paste_back: bool) -> Iterator[Pixels]:
+def _check(paste_back: bool, blend: str | None, otherwise: bool, preview_with: object) -> None:
+    """Raise RenderError for wishes that do not go together."""
+    if blend is not None and not paste_back:
+        raise RenderError(f"found --blend {blend} without --paste-back; give both, or leave --blend out")
+    if blend is not None and blend not in get_args(Blend):
+        raise RenderError(f"found --blend {blend}; choose {', '.join(get_args(Blend))}")
+    if paste_back and otherwise:
+        raise RenderError("--paste-back works on the source's own frames: it goes with no comparison and, but for a photograph, no other motion or extension")
+    if preview_with:
+        raise RenderError("found --preview with --fps, --factor, --codec or --crf; a preview chooses these itself: leave them out, or --preview")
+
+
+def _pictures(workspace: Workspace, whole: Scene, plan: Schedule, compare: bool, sweep: Sequence[float] | None) -> Iterator[Pixels]:
     store = FrameStore(frames_dir())
-    if paste_back:
-        return PasteBack(workspace, whole, store).pictures(plan.moments)
     plain = replace(whole, edits=())
     if sweep:
         scenes = [replace(whole, edits=tuple((edit, factor) for edit, _ in whole.edits)) for factor in sweep]
@@ -246,19 +202,36 @@ def _side_by_side(scenes: Sequence[Scene], moments: Sequence[float], held: _Held
         close(*streams)
 
 
-def _other_motion(whole: Scene, plan: Schedule, seed: int | None, other: Workspace | None) -> LatentVideo:
+def _moved(own: Scene, plan: Schedule, seed: int | None, other: Workspace | None) -> Scene:
     """The same content, its drift stilled, under the motion of a seed or of another project."""
-    generator, latents = whole.generator, whole.latents
+    even = Clock.of(own.clock.times, own.clock.fps)  # frames that this source repeats mean nothing to another motion
+    motion = _motion(own.generator, float(even([max(plan.moments)])), seed, other)
+    return replace(own, clock=even, latents=replace(motion, ws=own.latents.ws, content=None))
+
+
+def _photograph(own: Scene, seed: int | None, other: Workspace | None, extend: float, asked: dict[str, Any]) -> tuple[Scene, Schedule]:
+    """A photograph that moves, at another clip's times or at the generator's rate."""
+    if other is not None and len(other.info["times"]) > 1:
+        plan = schedule(other.info["times"], other.info["end"], extend=extend, lead=False, **asked)
+        own = on_the_clock_of(own, other)
+    else:
+        times, end = moving_times(own.clock.origin, own.clock.fps, asked["last"], extend)
+        plan = schedule(times, end, lead=False, **asked)
+    span = float(own.clock([max(plan.moments)]))
+    motion = None if seed is None and other is None else _motion(own.generator, span, seed, other)
+    return set_in_motion(own, motion, span), plan
+
+
+def _motion(generator: Generator, span: float, seed: int | None, other: Workspace | None) -> LatentVideo:
+    """The motion of a seed up to t = `span`, or of another project."""
     if generator.cfg.motion is None:
         raise RenderError("this project's generator makes single images: there is no motion to exchange")
-    if other is not None:
-        if other.info["generator"]["hash"] != generator.hash:
-            raise RenderError(f"{other.path} was made with another generator ({other.info['generator']['name']}); its motion means nothing to this one")
-        theirs = other.latents().to(generator.device)
-        return LatentVideo(latents.ws, theirs.u, theirs.motion_z, theirs.span, None, theirs.motion)
-    span = float(whole.clock([max(plan.moments)]))
-    codes = motion_codes_of(generator, seed or 0, span)
-    return LatentVideo(latents.ws, generator.trajectory(codes)[0], codes[0], span)
+    if other is None:
+        codes = motion_codes_of(generator, seed or 0, span)
+        return LatentVideo(torch.empty(0), generator.trajectory(codes)[0], codes[0], span)
+    if other.info["generator"]["hash"] != generator.hash:
+        raise RenderError(f"{other.path} was made with another generator ({other.info['generator']['name']}); its motion means nothing to this one")
+    return other.latents().to(generator.device)
 
 
 def _sound(workspace: Workspace, plan: Schedule, speed: float, extend: float) -> dict[str, Any]:
@@ -280,5 +253,3 @@ def _default_path(workspace: Workspace, edits: Sequence[tuple[Edit, float]], cho
     name = "-".join([*names, *(mark for mark, on in marks.items() if on)])
     suffix = {"ffv1": ".mkv", "vp9": ".webm", "prores": ".mov", "gif": ".gif", "png": ""}.get(codec, ".mp4")
     return workspace.folder("renders") / (name[:100] + suffix)
-
-

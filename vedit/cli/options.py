@@ -19,6 +19,17 @@ GeneratorName = Annotated[
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")]
 RenderPrecision = Annotated[
-    Literal["auto", "fp32", "bf16"],
-    typer.Option("--precision", help="fp32 is exact; bf16 is twice as fast where the hardware has it (auto: there only), and over 40 dB from exact."),
+    Literal["auto", "fp32", "bf16"] | None,
+    typer.Option(
+        "--precision",
+        help="fp32 is exact; bf16 is twice as fast where the hardware has it (auto: there only), and over 40 dB from exact.",
+        show_default="fp32",
+    ),
+]
+Blend = Annotated[
+    Literal["difference", "replace", "poisson"] | None,
+    typer.Option(
+        help="How to paste back: add what changes, so that the source's detail stays; put the render itself there; or the render in the colours around it.",
+        show_default="difference",
+    ),
 ]

@@ -53,3 +53,9 @@ def parse_length(name: str, value: float | None) -> float | None:
     if value is not None and not 0 <= value < math.inf:
         raise BadArgument(f"found {name} {value}; give seconds of 0 or more")
     return value
+
+
+def check_blend(blend: str | None, paste_back: bool) -> None:
+    """Raise BadArgument for a way of pasting back where nothing is."""
+    if blend is not None and not paste_back:
+        raise BadArgument(f"found --blend {blend} without --paste-back; give both, or leave --blend out")

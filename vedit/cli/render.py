@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from vedit.cli.console import Console
-from vedit.cli.options import AsJson, Project, Quiet, RenderPrecision
-from vedit.cli.parse import BadArgument, parse_edit, parse_length
+from vedit.cli.options import AsJson, Blend, Project, Quiet, RenderPrecision
+from vedit.cli.parse import BadArgument, check_blend, parse_edit, parse_length
 from vedit.cli.projects import open_project
 from vedit.timing import parse_rate, parse_sweep
 
@@ -30,26 +30,35 @@ def render(
     motion_seed: Annotated[int | None, typer.Option(metavar="N", help="Another motion, drawn from this seed.", show_default=False)] = None,
     motion_from: Annotated[Path | None, typer.Option(metavar="PROJECT", help="The motion of another project.", show_default=False)] = None,
     paste_back: Annotated[bool, typer.Option("--paste-back", help="Put the change back into the source's picture.")] = False,
+    blend: Blend = None,
     compare: Annotated[bool, typer.Option("--compare", help="Source and result side by side.")] = False,
     sweep: Annotated[str, typer.Option(metavar="-2:2:5", help="Side by side at several strengths: first:last:count.", show_default=False)] = "",
+    preview: Annotated[
+        bool, typer.Option("--preview", help="A quick look at the whole at its own pace: every k-th frame, 48 at most, in --precision auto, small, silent.")
+    ] = False,
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the sound out.")] = False,
     codec: Annotated[
         Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1", "gif", "png"], typer.Option(help="ffv1 and png lose nothing.")
     ] = "h264",
     crf: Annotated[int | None, typer.Option(metavar="N", min=0, max=63, help="Quality of h264, hevc, av1, vp9: less is better.", show_default=False)] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE|DIR", help="Where to; PROJECT/renders if left out.", show_default=False)] = None,
-    precision: RenderPrecision = "fp32",
+    precision: RenderPrecision = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Render a project, with its edits and its sound. Frames stand at the source's times, unless told otherwise.
 
+    A photograph moves for 4 s (or to --end, or for --extend) with --motion-seed, and as long as the other clip with --motion-from.
+
     \b
       vedit render                                 all edits
+      vedit render --preview                       a quick look first
       vedit render --compare -o side-by-side.mp4
       vedit render --edit old=0.5 --edit beard --fps 60
       vedit render --edit old --sweep -2:2:5       five strengths side by side
       vedit render --speed 0.25 --factor 4         slow motion
+      vedit render --paste-back --blend poisson    the face itself, in its picture's light
+      vedit render photo.vedit --motion-seed 3     a photograph moves
     """
     if no_edits and edits:
         raise BadArgument("found --edit and --no-edits together; give one of them")
@@ -57,6 +66,7 @@ def render(
         raise BadArgument("found --fps and --factor together; give one of them")
     if motion_seed is not None and motion_from is not None:
         raise BadArgument("found --motion-seed and --motion-from together; give one of them")
+    check_blend(blend, paste_back)
     rate, chosen = parse_rate(fps) if fps else None, [parse_edit(text) for text in edits or []]
     strengths = parse_sweep(sweep) if sweep else None
     first, last, beyond = parse_length("--start", start), parse_length("--end", end), parse_length("--extend", extend)
@@ -78,8 +88,10 @@ def render(
             motion_seed=motion_seed,
             motion_from=open_project(motion_from) if motion_from else None,
             paste_back=paste_back,
+            blend=blend,
             compare=compare,
             sweep=strengths,
+            preview=preview,
             audio=not no_audio,
             codec=codec,
             crf=crf,

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from vedit.cli.console import Console
-from vedit.cli.options import AsJson, Quiet, RenderPrecision
-from vedit.cli.parse import BadArgument
+from vedit.cli.options import AsJson, Blend, Quiet, RenderPrecision
+from vedit.cli.parse import BadArgument, check_blend
 from vedit.cli.projects import names_project, open_project
 from vedit.timing import parse_rate
 
@@ -22,14 +22,16 @@ def upsample(
     factor: Annotated[int | None, typer.Option(metavar="K", min=1, help="K frames for every frame.", show_default=False)] = None,
     fps: Annotated[str, typer.Option(metavar="N", help="Or: this frame rate.", show_default=False)] = "",
     paste_back: Annotated[bool, typer.Option("--paste-back", help="In the source's own picture, between its own frames.")] = False,
+    blend: Blend = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="Where to; PROJECT/renders if left out.", show_default=False)] = None,
-    precision: RenderPrecision = "fp32",
+    precision: RenderPrecision = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Render the same clip with more frames. Those between are made by the generator, not blended.
 
-    With --paste-back they are averages of the source's pictures, and inside the crop the generator adds what moves between them.
+    With --paste-back they are averages of the source's pictures, and inside the crop the generator adds what moves between them
+    (with --blend replace or poisson, the crop is the generator's).
     Frames that the source itself shows twice stay doubled.
 
     \b
@@ -39,6 +41,7 @@ def upsample(
     """
     if (factor is None) == (not fps):
         raise BadArgument("give one of --factor K and --fps N, such as --factor 5")
+    check_blend(blend, paste_back)
     rate = parse_rate(fps) if fps else None
 
     from vedit.rendering import render
@@ -50,5 +53,5 @@ def upsample(
         from vedit.projection import project
 
         workspace = console.run(project(source))
-    path = console.run(render(workspace, factor=factor, fps=rate, paste_back=paste_back, out=out, precision=precision))
+    path = console.run(render(workspace, factor=factor, fps=rate, paste_back=paste_back, blend=blend, out=out, precision=precision))
     console.answer({"project": workspace.path, "video": path}, str(path))
