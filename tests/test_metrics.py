@@ -16,6 +16,7 @@ from torch import Tensor
 
 from stylegan_v import save_generator
 from stylegan_v.metrics.windows import Choice, Window
+from tests import clip_files
 from tests.commands import Vedit, one_line_error
 from tests.tiny_generator import tiny_generator
 from tests.tiny_project import finished
@@ -27,6 +28,7 @@ from vedit.metrics.comparing import Comparison, Settings, compare
 from vedit.metrics.i3d_network import I3D, Mixed
 from vedit.perceptual.squeeze_features import SqueezeFeatures
 from vedit.perceptual.weights import BadWeights
+from vedit.pixels import to_pixels
 from vedit.progress import finish
 
 DEMO = Path(__file__).parents[1] / "examples" / "demo.mp4"
@@ -46,9 +48,9 @@ class Recorded:
     def __init__(self, lengths: Sequence[int], seed: int = 0) -> None:
         self.lengths, self.read = list(lengths), 0
         rng = np.random.default_rng(seed)
-        self._clips = [rng.integers(0, 256, (length, 16, 16, 3), dtype=np.uint8) for length in lengths]
+        self._clips = [torch.from_numpy(rng.integers(0, 256, (length, 3, 16, 16), dtype=np.uint8)) for length in lengths]
 
-    def frames(self, clip: int, indices: Sequence[int]) -> np.ndarray[Any, Any]:
+    def frames(self, clip: int, indices: Sequence[int]) -> torch.Tensor:
         self.read += len(indices)
         return self._clips[clip][list(indices)]
 
@@ -329,12 +331,13 @@ def test_the_real_side_is_computed_once_and_again_for_other_settings(store: Fram
 
 
 def test_a_folder_s_identity_changes_with_its_files(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "0.jpg").write_bytes(b"one")
-    first = sources.listing_hash(tmp_path)
-    assert first == sources.listing_hash(tmp_path)
-    (tmp_path / "a" / "1.jpg").write_bytes(b"two")
-    assert sources.listing_hash(tmp_path) != first
+    one, two = tmp_path / "1.mp4", tmp_path / "2.mp4"
+    one.write_bytes(b"one")
+    two.write_bytes(b"two")
+    first = sources.listing_hash(tmp_path, [one])
+    assert first == sources.listing_hash(tmp_path, [one]) != sources.listing_hash(tmp_path, [one, two])
+    one.write_bytes(b"other")
+    assert sources.listing_hash(tmp_path, [one]) != first
 
 
 def test_settings_are_checked() -> None:
@@ -439,3 +442,14 @@ class _Means:
 
     def __call__(self, frames: Tensor) -> Tensor:
         return frames.mean(dim=(2, 3))
+
+
+@pytest.mark.parametrize("name", ["set", "set.zip"])
+def test_a_data_set_is_opened_by_its_path_and_known_by_what_it_holds(tmp_path: Path, name: str) -> None:
+    place = clip_files.write(tmp_path / name, clip_files.clips([3, 5]))
+    found = sources.open_source(place)
+    assert list(found.lengths) == [3, 5] and found.resolution == 8
+    frame = found.clip(Choice(1, (4,)), 8)
+    assert frame.shape == (1, 3, 8, 8) and torch.equal(to_pixels(frame)[0, 0, 7], torch.tensor([10, 20, 0], dtype=torch.uint8))
+    other = clip_files.write(tmp_path / f"other-{name}", clip_files.clips([3, 6]))
+    assert sources.open_source(other).identity != found.identity

@@ -10,9 +10,10 @@ import torch
 from stylegan_v import model_hash, save_generator
 from tests.test_latents import latents
 from tests.tiny_generator import tiny_generator
+from vedit.frame_file import FrameFile
 from vedit.pixels import save_png
 from vedit.video import write
-from vedit.workspace import Workspace, file_hash, write_tensors
+from vedit.workspace import FRAMES, Workspace, file_hash
 
 
 def finished(path: Path) -> Workspace:
@@ -53,5 +54,6 @@ def rendered(path: Path, count: int = 10, side: int = 48) -> Workspace:
         "size": [side, side],
     }
     workspace.save_latents(latents(generator, span=float(count - 1)))
-    write_tensors(workspace.folder("stages", "crop") / "result.safetensors", {"frames": torch.zeros(count, 16, 16, 3, dtype=torch.uint8)})
+    workspace.folder(*FRAMES.parent.parts)
+    FrameFile.write(workspace.path / FRAMES, torch.zeros(count, 16, 16, 3, dtype=torch.uint8), 16)
     return workspace

@@ -22,9 +22,8 @@ from vedit.frame_file import FloatFrames, FrameFile
 from vedit.frame_store import FrameStore
 from vedit.inversion import InversionConfig, Target, add_residuals, initialise, invert, prior
 from vedit.latents import LatentVideo
-from vedit.pixels import from_pixels
 from vedit.progress import Progress, Task
-from vedit.scene import Scene
+from vedit.scene import Scene, beside_source
 from vedit.scores import Curves, Distance
 from vedit.stages import Stages, Tensors, remove_unfinished
 from vedit.streaming import pump
@@ -112,7 +111,7 @@ def project(
         curves[level] = Curves(judges)
         fitted = (network if difference is None else tuned(network, difference)).set_precision(torch.float32)
         scene = Scene(fitted, latents, clock, weights=model_hash(fitted))  # what will be rendered later, and kept for that
-        for pair in _pairs(frames, scene, store if level == fidelity else None):
+        for pair in beside_source(frames, scene, store if level == fidelity else None):
             curves[level].add(*pair)
     scores = {level: found.report().to_dict() for level, found in curves.items()}
     workspace.info |= info | about
@@ -123,7 +122,7 @@ def project(
     workspace.info["scores"] = scores[fidelity]
     workspace.info["levels"] = scores  # what each level gained over the one before
     workspace.save_latents(*levels[fidelity])
-    reports.write(workspace, _pairs(frames, scene, store), curves[fidelity])
+    reports.write(workspace, beside_source(frames, scene, store), curves[fidelity])
     yield Progress("report", len(levels), len(levels))
     return workspace
 
@@ -251,11 +250,3 @@ def _judges(optimised: str) -> dict[str, Distance]:
     """The distances to report, by name: the one that was optimised, and what LPIPS there is beside it."""
     others = [name for name in ("lpips-alex", "lpips-squeeze") if distances.available(name)]
     return {name: distances.load(name, "cpu") for name in dict.fromkeys([optimised, *others])}
-
-
-def _pairs(frames: FrameFile, scene: Scene, store: FrameStore | None) -> Iterator[tuple[Tensor, Tensor]]:
-    """Chunks of the source and of its reconstruction, [B, 3, H, W] in [-1, 1], on the CPU."""
-    begin = 0
-    for chunk in scene.chunks(scene.clock.times, store):
-        yield from_pixels(frames[begin : begin + len(chunk)]), chunk
-        begin += len(chunk)

@@ -20,6 +20,7 @@ from vedit.timing import parse_rate
 from vedit.video.info import Pixels
 
 CHUNK = 16  # frames rendered at a time
+MOTION = 0x6D6F7469  # within 32 bits: torch's generator for the CPU ignores all above them
 MAX_FRAMES = 1_000_000  # eleven hours at 25 frames/s
 
 
@@ -36,7 +37,7 @@ def content_of(generator: Generator, seed: int, psi: float = 1.0) -> Tensor:
 def motion_codes_of(generator: Generator, seed: int, max_t: float) -> Tensor:
     """motion_z [1, M, C] of a seed, long enough for `max_t`; a longer one begins with the same codes."""
     assert generator.cfg.motion is not None
-    rng = torch.Generator().manual_seed(seed + (1 << 32))  # apart from the seed's content
+    rng = torch.Generator().manual_seed(seed ^ MOTION)  # apart from the seed's content
     # Code by code: torch fills the end of a large draw in another order, which would depend on the length.
     rows = [torch.randn(generator.cfg.motion.z_dim, generator=rng) for _ in range(generator.num_motion_codes(max_t))]
     return torch.stack(rows).unsqueeze(0).to(generator.device)

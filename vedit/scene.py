@@ -17,8 +17,10 @@ import stylegan_v
 from stylegan_v import Generator, model_hash
 from vedit.clock import Clock
 from vedit.editing import Edit
+from vedit.frame_file import FrameFile
 from vedit.frame_store import FrameStore
 from vedit.latents import LatentVideo
+from vedit.pixels import from_pixels
 from vedit.streaming import close
 from vedit.timing import between
 
@@ -115,6 +117,14 @@ class Scene:
         assert self.crops is not None
         places = [between(time, self.clock.times) for time in times]
         return np.stack([(1 - share) * self.crops[before] + share * self.crops[after] for before, after, share in places])
+
+
+def beside_source(frames: FrameFile, scene: Scene, store: FrameStore | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    """Chunks of a clip's frames and of what a scene shows at their times, both [B, 3, H, W] in [-1, 1], on the CPU."""
+    begin = 0
+    for chunk in scene.chunks(scene.clock.times, store):
+        yield from_pixels(frames[begin : begin + len(chunk)]), chunk
+        begin += len(chunk)
 
 
 @lru_cache(maxsize=1)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from vedit import perceptual, scores
 from vedit.devices import pick_device
-from vedit.pixels import from_pixels
 from vedit.progress import Progress, Task
 from vedit.rendering import scene
+from vedit.scene import beside_source
 from vedit.workspace import Workspace
 
 DISTANCES = ("lpips-alex", "lpips-squeeze", "builtin")
@@ -25,11 +23,10 @@ def reconstruction(workspace: Workspace, *, again: bool = False, device: str = "
     kept: dict[str, dict[str, Any]] = workspace.info.get("levels") or {}
     if kept and not again:
         return kept
-    source = from_pixels(workspace.frames())
-    parts, total = [], len(source)
+    curves = scores.Curves({name: perceptual.load(name) for name in DISTANCES if perceptual.available(name)})
+    total = len(workspace.info["times"])
     yield Progress("render", 0, total)
-    for part in scene(workspace, [], pick_device(device)).chunks(workspace.info["times"]):
-        parts.append(part)
-        yield Progress("render", sum(map(len, parts)), total)
-    distances = {name: perceptual.load(name) for name in DISTANCES if perceptual.available(name)}
-    return {"measured": scores.report(source, torch.cat(parts), distances).to_dict()}
+    for pair in beside_source(workspace.frames(), scene(workspace, [], pick_device(device))):
+        curves.add(*pair)
+        yield Progress("render", len(curves.psnr), total)
+    return {"measured": curves.report().to_dict()}

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylegan_v import Generator, model_hash
+from stylegan_v.data import ClipDataset
 from stylegan_v.metrics.windows import Choice, Choices, Window, choose_frames, choose_windows
 from vedit import models, video
 from vedit.alignment import extract
@@ -38,11 +37,16 @@ class SourceError(VeditError, ValueError):
 class Clips(Protocol):
     """A data set as `stylegan_v.data.ClipDataset` is one."""
 
-    lengths: Sequence[int]
-    resolution: int
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Frames of every clip."""
 
-    def frames(self, clip: int, indices: Sequence[int]) -> NDArray[Any]:
-        """Frames uint8 [T, H, W, 3] of a clip."""
+    @property
+    def resolution(self) -> int:
+        """Height and width of every frame."""
+
+    def frames(self, clip: int, indices: Sequence[int]) -> Tensor:
+        """Frames uint8 [T, 3, H, W] of a clip."""
 
 
 class Source(ABC):
@@ -186,7 +190,7 @@ class DatasetSource(Finite):
 
     def clip(self, choice: Choice, size: int) -> Tensor:
         """Frames [T, 3, size, size]."""
-        return resized(from_pixels(self.data.frames(choice.clip, list(choice.frames))), size)
+        return resized(from_pixels(self.data.frames(choice.clip, list(choice.frames)).permute(0, 2, 3, 1)), size)
 
 
 class VideoFolder(Finite):
@@ -230,8 +234,8 @@ def open_source(spec: str | Path, device: str = "cpu") -> Source:
     if path.is_dir() and any(file.suffix.lower() in VIDEOS for file in path.iterdir()):
         return VideoFolder(path)
     if path.is_dir() or path.suffix == ".zip":
-        dataset = import_module("stylegan_v.data").ClipDataset
-        return DatasetSource(dataset.open(path), text, f"data {path.resolve()} {listing_hash(path)}")
+        data = ClipDataset.open(path)
+        return DatasetSource(data, text, f"data {data.hash}")
     found = "is a single file" if path.exists() else "does not exist"
     places = " or ".join(f"world:{name}" for name in WORLDS)
     raise SourceError(f"{text} {found}; give a generator, {places}, a data set (folder or zip of frames) or a folder of videos")
@@ -250,10 +254,8 @@ def resized(frames: Tensor, size: int) -> Tensor:
     return functional.interpolate(frames, size=(size, size), mode="bilinear", antialias=True)
 
 
-def listing_hash(path: Path, files: Sequence[Path] | None = None) -> str:
-    """A hash of names, sizes and times of change of a file, or of (these) files in a folder: cheap where reading all would not be."""
-    if files is None:
-        files = [path] if path.is_file() else sorted(Path(folder) / name for folder, _, names in os.walk(path) for name in names)
+def listing_hash(path: Path, files: Sequence[Path]) -> str:
+    """A hash of names, sizes and times of change of these files in a folder: cheap where reading all would not be."""
     digest = hashlib.sha256()
     for file in files:
         found = file.stat()
