@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import sys
 from collections import Counter
 from pathlib import Path
 from threading import Thread
@@ -14,6 +15,7 @@ import torch
 
 from stylegan_v.data import ClipDataset, ClipSampler, DataError, sample_indices, shortest, spans
 from tests.clip_files import clips, labels, picture, write
+from tests.commands import python
 
 LENGTHS = [5, 12, 1, 40]
 
@@ -79,6 +81,15 @@ def test_larger_frames_are_shrunk_and_smaller_ones_refused(tmp_path: Path) -> No
     assert frames.shape == (1, 3, 8, 8) and frames[0, :, 4, 7].tolist() == [0, 5, 0]
     with pytest.raises(DataError, match="16x16 pixels, wanted at least 32x32"):
         ClipDataset.open(path, resolution=32)
+
+
+def test_without_pillow_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "set.zip", clips([2]))
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(DataError, match="pip install pillow"):
+        ClipDataset.open(path)
+    script = "import sys; sys.modules['PIL'] = sys.modules['vedit'] = None; import stylegan_v.data"
+    assert python(script).returncode == 0
 
 
 def _read(dataset: ClipDataset, pipe: multiprocessing.connection.Connection) -> None:

@@ -227,6 +227,12 @@ def test_names_of_clips_are_plain_and_never_the_same(tmp_path: Path) -> None:
     assert names == ["9", "10", "a-x", "a-x-v2", "a-x-v3", "b-Straße___Ω"]
 
 
+def test_clips_may_lie_beside_their_videos(films: Path, tmp_path: Path) -> None:
+    shutil.copytree(films / "walk", tmp_path / "walk")
+    made = [finish(prepare([tmp_path], tmp_path / "walk" / "set", size=SIDE, scenes=False)) for _ in range(2)]
+    assert made[0] == made[1] and made[0].clips == 2
+
+
 def test_copies_are_near_and_other_moments_of_a_still_scene_are_not() -> None:
     rng = torch.Generator().manual_seed(0)
     scene = torch.rand(3, 16, 16, generator=rng) * 200

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from threading import Thread
 from typing import Any, Literal
@@ -55,7 +56,7 @@ def prepare(
     out: Path | str,
     *,
     size: int = 256,
-    fps: str | None = None,
+    fps: str | float | Fraction | None = None,
     crop: str = "center",
     scenes: bool = True,
     least: int = 16,
@@ -77,8 +78,10 @@ def prepare(
 
     Raises PreparationError for sources that are not there, an `out` that holds something else, and when no clip is left.
     """
-    cfg = CutConfig(size, fps, crop, scenes, least, most, start, duration, format, quality)
-    found = find_sources(sources)
+    cfg = CutConfig(
+        size, None if fps is None else str(fps), crop, scenes, least, most, start, duration, format, quality
+    )
+    found = find_sources(sources, Path(out))
     if labels not in ("none", "folder") or not 1 <= workers <= MAX_WORKERS:
         raise PreparationError(
             f"found labels {labels!r} and {workers} workers; wanted 'none' or 'folder', and 1 to {MAX_WORKERS}"

@@ -37,8 +37,10 @@ class Source:
     identity: str
 
 
-def find_sources(paths: Sequence[Path | str]) -> list[Source]:
+def find_sources(paths: Sequence[Path | str], out: Path | None = None) -> list[Source]:
     """The videos at `paths`, and in folders and their sub-folders, in natural order; a folder of images is one video.
+
+    `out`, where the clips will be, is left out, so that it may lie in one of the folders.
 
     Raises PreparationError where there is none.
     """
@@ -47,7 +49,7 @@ def find_sources(paths: Sequence[Path | str]) -> list[Source]:
     for root in map(Path, paths):
         if not root.exists():
             raise PreparationError(f"found nothing at {root}; give videos, or folders of videos")
-        videos = [root] if root.is_file() else list(_videos_in(root))
+        videos = [root] if root.is_file() else list(_videos_in(root, out))
         if not videos:
             raise PreparationError(
                 f"found no video in {root}; give videos, or folders of videos ({' '.join(sorted(VIDEOS))})"
@@ -79,7 +81,7 @@ def _unused(name: str, taken: set[str]) -> str:
     return free
 
 
-def _videos_in(folder: Path) -> Iterator[Path]:
+def _videos_in(folder: Path, out: Path | None) -> Iterator[Path]:
     files = sorted(
         (item for item in folder.iterdir() if not item.name.startswith(".")), key=lambda item: natural_order(item.name)
     )
@@ -87,7 +89,8 @@ def _videos_in(folder: Path) -> Iterator[Path]:
         yield folder
     for item in files:
         if item.is_dir() and not item.is_symlink():
-            yield from _videos_in(item)
+            if out is None or item.resolve() != out.resolve():
+                yield from _videos_in(item, out)
         elif item.suffix.lower() in VIDEOS:
             yield item
 
