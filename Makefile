@@ -29,7 +29,7 @@ $(READY): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"vedit needs Python 3.11 or newer, {sys.executable} is {sys.version.split()[0]}: say make PYTHON=/path/to/python3.11")'
 	@test -x $(BIN)/python || { echo "Creating $(VENV) with $(PYTHON)"; "$(PYTHON)" -m venv $(VENV); }
 	@echo "Installing into $(VENV) (about 2 GB, once) …"
-	@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,face]' \
+	@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,face,scenes,watch,metrics]' \
 		| sed -u -n -e 's/^Collecting \([^ ]*\).*/  \1/p' -e 's/^Installing collected.*/  installing …/p' -e 's/^Successfully installed .*/  done/p'
 	@touch $(READY)
 
