@@ -12,6 +12,8 @@ from vedit.cli.options import AsJson, Device, GeneratorName, Quiet
 from vedit.cli.parse import parse_length
 from vedit.timing import parse_rate
 
+UNLIKE = 28.0  # dB: about what the built-in generators reach on clips of their own worlds without tuning
+
 
 def project(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A video, an image or a folder of frames.", show_default=False)],
@@ -77,4 +79,7 @@ def project(
     from vedit.cli.info import project_lines
 
     console.answer({"project": workspace.path, **workspace.info}, *project_lines(workspace))
+    likeness = workspace.info["scores"]["psnr"]
+    if fidelity != "max" and not no_tune and likeness is not None and likeness < UNLIKE:
+        console.say(f"the reconstruction is no close likeness yet ({likeness:.1f} dB): the same command with --fidelity max goes on from here")
     console.say(f'next: vedit edit {workspace.path} --prompt "an old person"')
