@@ -43,14 +43,14 @@ class TuningConfig(Config):
     make the clip tremble. The locality term is formed every `locality_interval` steps, weighted up."""
 
     steps: int | None = None
-    visits: int = 300
+    visits: int = 450
     least: int = 500
-    most: int = 2400
+    most: int = 4800
     window: int = 150
     gain: float = 0.02
     batch: int = 12
     lr: float = 4e-3
-    residual_lr: float = 0.01
+    residual_lr: float = 0.02
     locality: float = 1.0
     locality_pixel: float = 5.0
     locality_batch: int = 4
