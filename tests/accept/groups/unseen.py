@@ -1,0 +1,135 @@
+"""Prompts in wordings that no caption template has, written by someone who had not seen any: what they change, and what they should not."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tests.accept.groups.prompts import CONTROLS, Samples, control, draw, spoken
+from tests.accept.table import Row, Setting, at_least, at_most, stated
+from tests.accept.wording import Delta
+from vedit import editing, pixels
+from vedit import judge as judges
+from vedit.judge import Target
+from vedit.progress import finish
+from vedit.worlds.portraits_colours import hue_target
+
+ORDER = 72
+ON_REQUEST = True
+SAMPLES = 32
+WORDINGS = Path(__file__).parents[1] / "unseen.json"
+NAMES = {"hair_length": "hair.length"}
+STRENGTHS = (-2.0, -1.0, 0.0, 1.0, 2.0)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one prompt did to N clips, in standard deviations: its attribute, all others on average, the motion channels on average."""
+
+    prompt: str
+    target: Target
+    moved: Tensor  # [N]
+    others: float
+    motion: float
+    ordered: float  # share of neighbouring pairs among STRENGTHS whose judged values ascend
+    warnings: tuple[str, ...]
+
+    @property
+    def counts(self) -> float:
+        """The share of clips whose attribute moved enough the right way."""
+        return float((self.moved >= judges.COUNTS).float().mean())
+
+    def told(self) -> str:
+        """A line of the table."""
+        said = f"; warns of {', '.join(self.warnings)}" if self.warnings else ""
+        return (
+            f"{self.counts:.0%} of {len(self.moved)} clips (median {float(self.moved.median()):.2f} sd, others {self.others:.2f}, "
+            f"motion {self.motion:.2f}, {self.ordered:.0%} of steps from -2 to 2 ordered{said})"
+        )
+
+
+def run(setting: Setting) -> Iterator[Row]:
+    wordings: Mapping[str, Any] = json.loads(WORDINGS.read_text(encoding="utf-8"))
+    everything: list[Found] = []
+    for name in ("portraits", "skies"):
+        samples = draw(f"{name}-1", name, setting.count(SAMPLES, 4))
+        found = []
+        for wording in wordings[name][:4] if setting.quick else wordings[name]:
+            made, delta = made_of(samples, wording["prompt"], setting.clip)
+            one = measured(samples, wording["prompt"], target_of(wording), delta, made.warnings)
+            picture(setting.out, samples, one, delta)
+            found.append(one)
+            row = control(samples, one.prompt, one.target, delta, setting.count(CONTROLS))
+            if row.verdict == "FAIL":
+                yield row
+        for one in sorted(found, key=lambda one: one.counts):
+            yield stated(f"“{one.prompt}” → {spoken(one.target)}", one.told(), responses=one.moved.tolist())
+        everything += found
+        yield from summed(name, found)
+    yield from summed("all", everything)
+    samples = draw("portraits-1", "portraits", 1)
+    for prompt in wordings["unknown"]:
+        made, _ = made_of(samples, prompt, setting.clip)
+        yield stated(f"“{prompt}”, which it cannot know", f"warns of {', '.join(made.warnings) or 'nothing'}")
+
+
+def made_of(samples: Samples, prompt: str, clip: str) -> tuple[editing.Edit, Delta]:
+    """The edit that `vedit edit --prompt` makes, and its change of styles at strength 1."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        edit = finish(editing.make(samples.generator, prompt, clip=clip))
+    return edit, edit.direction
+
+
+def target_of(wording: Mapping[str, str]) -> Target:
+    """What a wording wants, over the judge's columns."""
+    name, value = NAMES.get(wording["attribute"], wording["attribute"]), wording.get("value", "")
+    if "direction" in wording:
+        return Target({name: 1.0 if wording["direction"] == "+" else -1.0})
+    if value in ("light", "dark"):
+        return Target({name if name == "skin" else f"{name}.light": 1.0 if value == "light" else -1.0})
+    return Target(dict(zip((f"{name}.a", f"{name}.b", f"{name}.light"), hue_target(name, value).tolist(), strict=True)))
+
+
+def measured(samples: Samples, prompt: str, target: Target, delta: Delta, told: tuple[str, ...]) -> Found:
+    """What a change of styles did, judged at strength 1, and how evenly from -2 to 2."""
+    judge, row = samples.judge, target.row(samples.judge.columns)
+    values = {strength: _read(samples, {key: strength * change for key, change in delta.items()}) for strength in STRENGTHS}
+    (before, still), (after, moving) = values[0.0], values[1.0]
+    moved = judges.response(before, after, target, judge.columns)
+    others = ((after - before).abs() / judges.STANDARD_DEVIATION)[:, row == 0].mean()
+    along = torch.stack([values[strength][0] @ row for strength in STRENGTHS])
+    motion = ((moving - still).abs() / judges.STANDARD_DEVIATION).mean()
+    return Found(prompt, target, moved, float(others), float(motion), float((along.diff(dim=0) > 0).float().mean()), told)
+
+
+def _read(samples: Samples, delta: Delta) -> tuple[Tensor, Tensor]:
+    """Attributes [N, A] of the clips (means over moments) and motion channels [N, T, P]."""
+    frames = samples.edited(delta)
+    return samples.judged(frames), samples.judge.motion(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+
+
+def picture(folder: Path, samples: Samples, found: Found, delta: Delta) -> None:
+    """Eight clips, before and after."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pairs = torch.cat([samples.frames[:8, 1], samples.edited(delta)[:8, 1]])
+    name = "".join(letter if letter.isalnum() else "-" for letter in found.prompt)
+    pixels.save_sheet(folder / f"{name}.png", pixels.to_pixels(pairs), columns=min(8, len(samples.frames)))
+
+
+def summed(name: str, found: list[Found]) -> Iterator[Row]:
+    """The figures of all prompts of a world together."""
+    moved = torch.cat([one.moved for one in found])
+    yield at_least(f"{name}: edits that count, {len(found)} unseen prompts", 100 * float((moved >= judges.COUNTS).float().mean()), 90, " %")
+    yield at_least(f"{name}: median change of the wanted attribute", float(moved.median()), 0.5, " sd")
+    sizes = torch.tensor([max(float(one.moved.mean()), 1e-3) for one in found])
+    yield at_most(f"{name}: change of other attributes on average", 100 * sum(one.others for one in found) / float(sizes.sum()), 25, " % of that")
+    yield at_most(f"{name}: change of motion channels on average", sum(one.motion for one in found) / len(found), 0.1, " sd")
+    yield at_least(f"{name}: steps of strength from -2 to 2 in order", 100 * sum(one.ordered for one in found) / len(found), 90, " %")
