@@ -46,7 +46,7 @@ class TuningConfig(Config):
     visits: int = 450
     least: int = 500
     most: int = 4800
-    window: int = 150
+    window: int = 400
     gain: float = 0.02
     batch: int = 12
     lr: float = 4e-3
