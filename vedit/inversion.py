@@ -263,8 +263,9 @@ class Loose:
 
     @classmethod
     def of(cls, start: LatentVideo, target: Target, spread: Prior, cfg: InversionConfig) -> Loose:
-        """Free the residuals of `start`; knots as `cfg` says where there are none yet."""
-        content = _free(start.content, start.span, cfg.content_knots * target.interval, start.ws, spread.w_std)
+        """Free the residuals of `start`; knots as `cfg` says where there are none yet. An image generator's content is all that moves."""
+        every = cfg.motion_knots if start.u is None else cfg.content_knots
+        content = _free(start.content, start.span, every * target.interval, start.ws, spread.w_std)
         motion = None
         if start.u is not None:
             motion = _free(start.motion, start.span, cfg.motion_knots * target.interval, spread.v_std, spread.v_std)
@@ -278,7 +279,8 @@ class Loose:
     def build(self) -> tuple[LatentVideo, Tensor]:
         """The latent video of the present coefficients, and their penalty."""
         video = dataclasses.replace(self.start, content=self.content.scaled(self.spread.w_std))
-        penalty = self.cfg.drift_prior * self.content.coefs.square().mean()
+        stiff = self.cfg.residual_prior if self.motion is None else self.cfg.drift_prior
+        penalty = stiff * self.content.coefs.square().mean()
         if self.motion is not None:
             video.motion = self.motion.scaled(self.spread.v_std)
             penalty = penalty + self.cfg.residual_prior * self.motion.coefs.square().mean()

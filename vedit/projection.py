@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -40,6 +41,10 @@ Fidelity = Literal["latent", "balanced", "max"]
 
 class ProjectionError(VeditError, ValueError):
     """A clip cannot be projected as asked."""
+
+
+class ProjectionWarning(UserWarning):
+    """A projection will be less than its settings let one expect."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,9 @@ def project(
     info |= {"source_stat": stat_of(source)}
     stages = Stages(workspace, source_hash)
     frames, clock, about = yield from _cropped(stages, footage, crop, faces, network)
+    if network.cfg.motion is None and fidelity == "latent" and len(frames) > 1:
+        message = f"generator {name} makes single images: with --fidelity latent the whole clip becomes one still picture; take balanced or max"
+        warnings.warn(message, ProjectionWarning, stacklevel=2)
     if overwrite:  # not before the new clip is known to be readable and cropped
         workspace.clear()
     target = Target.of(FloatFrames(frames, place), clock(about["times"]).to(place), distance)
@@ -137,6 +145,7 @@ def _place(source: Path, source_hash: str, out: Path | str | None, overwrite: bo
     if not Workspace.is_project(path):
         raise ProjectionError(f"{path} is a folder with other files; choose another place with -o")
     if overwrite:
+        remove_unfinished(Workspace.create(path))
         return Workspace.create(path)
     finished = (path / "project.json").is_file()
     workspace = Workspace.open(path) if finished else Workspace.create(path)  # stages of a killed run tell by their keys whether they fit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +27,10 @@ MAX_FRAMES = 1_000_000  # eleven hours at 25 frames/s
 
 class SamplingError(VeditError, ValueError):
     """Random videos cannot be made as asked."""
+
+
+class SamplingWarning(UserWarning):
+    """Random videos will be less than one may expect."""
 
 
 def content_of(generator: Generator, seed: int, psi: float = 1.0) -> Tensor:
@@ -73,6 +78,8 @@ def generate(
     rate = parse_rate(fps if fps is not None else network.fps)
     t = torch.arange(frames, dtype=torch.float64) * (network.fps / float(rate))
     films = [(content_of(network, seed, psi), seed) for seed in seeds]
+    if frames > 1:
+        _warn_of_stills(network, generator, "every video shows one still picture")
     out = Path(out)
     if grid:
         return [(yield from _film(network, films, t, rate, _file(out), None))]
@@ -96,9 +103,15 @@ def decompose(
     if contents < 1 or motions < 1:
         raise SamplingError(f"found {contents} contents and {motions} motions; give at least one of each")
     network = models.load_generator(generator, pick_device(device))
+    _warn_of_stills(network, generator, "nothing moves, and all columns are alike")
     t = torch.arange(frames, dtype=torch.float64)
     films = [(content_of(network, row), column) for row in range(contents) for column in range(motions)]
     return (yield from _film(network, films, t, parse_rate(network.fps), _file(Path(out)), motions))
+
+
+def _warn_of_stills(generator: Generator, name: str | Path, what: str) -> None:
+    if generator.cfg.motion is None:
+        warnings.warn(f"generator {name} makes single images: {what}", SamplingWarning, stacklevel=3)
 
 
 def _file(path: Path) -> Path:

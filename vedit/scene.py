@@ -48,12 +48,15 @@ class Scene:
         return self._blended(times, [self._rendered(times, edits) for edits in self._layers()])
 
     def chunks(self, times: Sequence[float], store: FrameStore | None = None) -> Iterator[Tensor]:
-        """The same on the CPU, in chunks, so that memory does not grow with length; with `store`, whole frames are kept in it."""
+        """The same on the CPU, in chunks, so that memory does not grow with length; with `store`, whole frames are kept in it.
+
+        Chunks are contiguous, as those of the store are: figures of the same values in another layout differ in their last digits.
+        """
         parts = [times[begin : begin + CHUNK] for begin in range(0, len(times), CHUNK)]
         side = self.generator.cfg.resolution
         shape = (len(times), 3, side, side)
         if store is None or not store.holds(shape):
-            yield from (self.frames(part).cpu() for part in parts)
+            yield from (self.frames(part).cpu().contiguous() for part in parts)
             return
         layers = [store.through(self._key(times, edits), shape, partial(self._whole, parts, edits), CHUNK) for edits in self._layers()]
         try:
@@ -63,7 +66,7 @@ class Scene:
             close(*layers)
 
     def _whole(self, parts: Sequence[Sequence[float]], edits: Sequence[Weighed]) -> Iterator[Tensor]:
-        return (self._rendered(part, edits).cpu() for part in parts)
+        return (self._rendered(part, edits).cpu().contiguous() for part in parts)
 
     def _layers(self) -> list[list[Weighed]]:
         """The edits of every whole frame that is wanted: those of no region, then with each of the others."""

@@ -83,6 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--clip", default="builtin", help="text–image model that reads the prompts, as in vedit edit --clip"
     )
     parser.add_argument("--quick", action="store_true", help="few samples, to try the machinery")
+    parser.add_argument("--only", default="", metavar="WORD", help="in groups that measure clip by clip: those whose names contain it")
     options = parser.parse_args(arguments)
     unknown = sorted(set(options.groups) - set(known))
     if unknown:
@@ -94,11 +95,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name in chosen:
         print(f"{name} …", flush=True)
         own: list[Row] = []
-        for row in run(
-            name,
-            known[name],
-            Setting(options.out / name, options.data, tuple(options.beside), options.clip, options.quick),
-        ):
+        setting = Setting(options.out / name, options.data, tuple(options.beside), options.clip, options.quick, options.only)
+        for row in run(name, known[name], setting):
             own.append(row)
             print(f"  {row.verdict:6} {row.check}: {row.figure}" + (f" (bar {row.bar})" if row.bar else ""), flush=True)
             table.save_group(own, options.out / name, commit())

@@ -23,6 +23,11 @@ class Setting:
     beside: tuple[Path, ...] = ()  # further generator files to measure next to the built-in ones
     clip: str = "builtin"  # the text–image model that reads the prompts
     quick: bool = False  # fewer samples: to try the machinery, not to state figures
+    only: str = ""  # measure clips alone whose names contain this
+
+    def chosen(self, names: Sequence[str]) -> list[str]:
+        """The clips to measure, of those a group has."""
+        return [name for name in names if self.only in name]
 
     def count(self, full: int, quick: int = 1) -> int:
         return quick if self.quick else full

@@ -1,7 +1,7 @@
 """Models by name: what exists, where it lies, fetching what does not ship. Importing this imports no torch."""
 
 from vedit.models.download import BadDownload, DownloadFailed
-from vedit.models.generators import NoGenerator, find_generator, is_known, load_generator
+from vedit.models.generators import ConditionalGenerator, NoGenerator, find_generator, is_known, load_generator
 from vedit.models.inspection import NotAModel, describe
 from vedit.models.registry import BUILTIN_GENERATORS, MODELS, Model, ModelFile, UnknownModel, get
 from vedit.models.store import (
@@ -25,6 +25,7 @@ __all__ = [
     "BUILTIN_GENERATORS",
     "MODELS",
     "BadDownload",
+    "ConditionalGenerator",
     "DownloadFailed",
     "MissingModel",
     "Model",

@@ -17,6 +17,13 @@ class NoGenerator(VeditError, FileNotFoundError):
     """A path was given for a generator and nothing lies there."""
 
 
+class ConditionalGenerator(VeditError, ValueError):
+    """A generator wants to be told a class, and there is no saying which."""
+
+    def __init__(self, name: str, classes: int) -> None:
+        super().__init__(f"generator {name} draws {classes} classes and wants to be told which, for which vedit has no option; take one without labels")
+
+
 def is_known(name: str) -> bool:
     """Whether `name` is a generator's name, built in or on the search path, rather than the path of a file."""
     return plain_name(name) and name in dict(local_generators())
@@ -41,8 +48,11 @@ def find_generator(name_or_path: str | Path) -> Path:
 def load_generator(name_or_path: str | Path, device: str = "cpu") -> Generator:
     """A generator ready for use (eval, no gradients to its weights) by name or path.
 
-    Raises UnknownModel with the names there are, NoGenerator, and the errors of `stylegan_v.load_generator`.
+    Raises UnknownModel with the names there are, NoGenerator, ConditionalGenerator, and the errors of `stylegan_v.load_generator`.
     """
     from stylegan_v import load_generator as load
 
-    return load(find_generator(name_or_path), device=device)
+    generator = load(find_generator(name_or_path), device=device)
+    if generator.cfg.c_dim:
+        raise ConditionalGenerator(str(name_or_path), generator.cfg.c_dim)
+    return generator

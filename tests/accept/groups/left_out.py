@@ -1,0 +1,68 @@
+"""Every second frame left out, clip by clip: world clips and real ones, tuned, upsampled ×2 against the neighbours' average."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tests.accept import footage
+from tests.accept.groups.upsample import Contest
+from tests.accept.projecting import project_frames
+from tests.accept.table import Row, Setting, skip, stated
+from vedit import alignment, models, pixels, video
+from vedit.projection import Footage
+from vedit.worlds import NAMES
+
+ORDER = 52
+FRAMES, REAL_FRAMES, CLIPS = 48, 96, 4
+REAL = {"head-a.mp4": "portraits-1", "head-b.mp4": "portraits-1", "clouds-960.mp4": "skies-1", "sunset-640.mp4": "skies-1"}
+
+
+def run(setting: Setting) -> Iterator[Row]:
+    distances = footage.distances("lpips-alex", "lpips-squeeze")
+    if not distances:
+        yield skip("every second frame left out", "LPIPS weights are absent; set VEDIT_MODEL_PATH")
+        return
+    for name in NAMES:
+        contest, count = Contest(), setting.count(FRAMES, 12)
+        clips = [f"{name}-{seed}" for seed in range(CLIPS)]
+        for clip in setting.chosen(clips)[: setting.count(CLIPS)]:
+            frames = footage.world_clip(name, 200 + int(clip.rsplit("-", 1)[1]), count)
+            yield from one_clip(setting, clip, frames, 25, f"{name}-1", distances, contest)
+        if contest.rows:
+            for measure in distances:
+                yield stated(f"held-out clips of the world {name}, {measure}", contest.figures(measure)[1])
+    for clip in setting.chosen(list(REAL)):
+        source = setting.data / "clips" / clip
+        if not source.is_file():
+            yield skip(f"{clip}: every second frame left out", f"{source} is absent; set VEDIT_TEST_DATA")
+            continue
+        frames, rate = first_frames(source, setting.count(REAL_FRAMES, 12), models.load_generator(REAL[clip]).cfg.resolution)
+        yield from one_clip(setting, clip, frames, rate, REAL[clip], distances, Contest())
+
+
+def one_clip(
+    setting: Setting, clip: str, frames: Tensor, rate: float, generator: str, distances: footage.Distances, all_clips: Contest
+) -> Iterator[Row]:
+    """The contest over frames [T, 3, S, S]: left-out ones, ours and averages in `CLIP.png`; also counted into `all_clips`."""
+    folder = setting.out / Path(clip).stem
+    found = project_frames(folder, frames[::2], generator, fps=rate / 2, factor=2, steps=setting.steps, fidelity="max")
+    contest = Contest()
+    for each in (contest, all_clips):
+        each.add(frames, found.render, distances)
+    footage.strip(folder.with_suffix(".png"), contest.rows)
+    for name in distances:
+        check = f"{clip}: every second of {len(frames)} frames left out, --fidelity max, ×2 against the neighbours’ average, {name}"
+        yield stated(check, contest.figures(name)[1])
+
+
+def first_frames(source: Path, count: int, size: int) -> tuple[Tensor, float]:
+    """The first frames [T, 3, size, size] of a clip in the crop that `vedit project` gives the whole of them, and its frame rate."""
+    rate = float(video.probe(source).fps)
+    part = Footage(source, duration=(count - 0.5) / rate)
+    crops = alignment.find_crops(part, "auto")
+    cropped = [alignment.extract(frame.image, matrix, size) for matrix, frame in zip(crops.matrices, part, strict=True)]
+    return pixels.from_pixels(torch.stack(cropped)), rate
