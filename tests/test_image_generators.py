@@ -62,7 +62,7 @@ def test_the_content_of_an_image_generator_follows_quick_motion() -> None:
     ws, _ = found.at(generator, target.t)
     with torch.no_grad():
         report = scores.report(frames, generator.synthesis(ws)[0].clamp(-1, 1))
-    assert report.motion_ratio > 0.6 and report.motion_correlation > 0.9, report
+    assert report.motion_ratio > 0.5 and report.motion_correlation > 0.9, report
 
 
 def test_a_clip_goes_through_an_image_generator_and_back(vedit: Vedit, model: Path, clip: Path, tmp_path: Path) -> None:
