@@ -7,6 +7,7 @@ import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import is_zipfile
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +44,7 @@ def save(game: Game, path: Path) -> None:
 
 def load(game: Game, path: Path) -> None:
     """Read what `save` wrote; raises ValueError where it belongs to other settings or other clips. Nothing in the file is executed."""
-    state = torch.load(path, map_location=game.device, weights_only=True)
+    state = _read(path, game.device)
     found, wanted = GameConfig.from_dict(state["config"]).to_dict(), game.cfg.to_dict()
     if changed := sorted(key for key in wanted if key not in FREE and found[key] != wanted[key]):
         raise ValueError(f"{path} was made with another {changed[0]}; choose another output folder or restore the recipe")
@@ -56,6 +57,19 @@ def load(game: Game, path: Path) -> None:
     game.step = state["step"]
     game.ada.load_state_dict(state["ada"])
     game.guard.load_state_dict(state["guard"])
+
+
+def _read(path: Path, device: torch.device) -> dict[str, Any]:
+    """The content of a state's file, tensors and plain data alone; raises ValueError where it is none."""
+    if not is_zipfile(path):  # torch's older format is not read: its reader meets broken files with errors of every kind
+        raise ValueError(f"{path} is not the state of a training; wanted a state.pt")
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path} is damaged ({' '.join(str(error).split())[:200]})") from error
+    if not isinstance(state, dict) or not state.keys() >= {"config", "generator", "ema", "judges"}:
+        raise ValueError(f"{path} is not the state of a training on clips; wanted a state.pt")
+    return state
 
 
 def identity(clips: Clips) -> str:
@@ -122,11 +136,10 @@ def _content(network: nn.Module) -> tuple[int, Mapping[str, Tensor]]:
 
 def _state_weights(path: Path) -> dict[str, tuple[int, Mapping[str, Tensor]]]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = _read(path, torch.device("cpu"))
         resolution = GameConfig.from_dict(state["config"]).generator.resolution
-        judged = {name.removeprefix("clip."): tensor for name, tensor in state["judges"].items() if name.startswith("clip.")}
-        found = {"generator": (resolution, state["generator"]), "ema": (resolution, state["ema"])}
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{path} is not the state of a training ({reason}); wanted a state.pt, .safetensors or .pkl") from error
+    except ValueError as error:  # ConfigError among them
+        raise CheckpointError(str(error)) from error
+    judged = {name.removeprefix("clip."): tensor for name, tensor in state["judges"].items() if name.startswith("clip.")}
+    found = {"generator": (resolution, state["generator"]), "ema": (resolution, state["ema"])}
     return found | ({"discriminator": (resolution, judged)} if judged else {})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -186,7 +185,7 @@ def _begin(game: Game, recipe: GameRecipe, out: Path, resume: bool) -> None:
             raise RecipeError(f"{out} already holds a run; go on with --resume or choose another folder")
         try:
             game.load(state)
-        except (ValueError, KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        except (ValueError, KeyError, TypeError, RuntimeError) as error:
             raise RecipeError(f"the run in {out} cannot go on ({' '.join(str(error).split())[:300]}); choose another --out") from error
         return
     for key in ("begin_with", "begin_discriminator"):

@@ -15,6 +15,8 @@ from vedit.errors import VeditError
 
 COMPLAINT = "VEDIT_COMPLAINT"  # names the folder that a failing process leaves its line in
 
+HANDLED = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
+
 
 class TrainingStopped(VeditError, RuntimeError):
     """A process of a training failed, and with it the training."""
@@ -31,6 +33,7 @@ def launch(module: str, arguments: Sequence[str], count: int) -> None:
 
     with tempfile.TemporaryDirectory(prefix="vedit-train-") as folder:
         os.environ[COMPLAINT] = folder
+        handlers = {number: signal.getsignal(number) for number in HANDLED}
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
         cfg = LaunchConfig(
             min_nodes=1, max_nodes=1, nproc_per_node=count, run_id=f"vedit-{os.getpid()}", rdzv_backend="c10d", rdzv_endpoint="localhost:0",
@@ -44,6 +47,8 @@ def launch(module: str, arguments: Sequence[str], count: int) -> None:
             raise KeyboardInterrupt from error
         finally:
             del os.environ[COMPLAINT]
+            for number, handler in handlers.items():  # the launcher leaves its own
+                signal.signal(number, handler)
 
 
 def leave_complaint(text: str) -> None:
