@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -12,45 +12,10 @@ from stylegan_v.config import DiscriminatorConfig
 from stylegan_v.layers import Conv2d, Linear
 from stylegan_v.mapping import Mapping
 
+if TYPE_CHECKING:
+    from stylegan_v.mocogan import ImageDiscriminatorConfig
+
 SKIP_GAIN = math.sqrt(0.5)
-
-
-class BlockConfig(Protocol):
-    """What the residual blocks and the epilogue want to know. With one frame nothing is concatenated, and `concat_res` fits no block."""
-
-    @property
-    def resolution(self) -> int:
-        """Of the frames."""
-        ...
-
-    @property
-    def concat_res(self) -> int:
-        """Where the frames of a clip become channels."""
-        ...
-
-    @property
-    def num_frames(self) -> int:
-        """T."""
-        ...
-
-    @property
-    def num_frames_div_factor(self) -> int:
-        """By how much the channels are divided before they are concatenated."""
-        ...
-
-    @property
-    def mbstd_group_size(self) -> int:
-        """G of the minibatch standard deviation."""
-        ...
-
-    @property
-    def conv_clamp(self) -> float | None:
-        """Bound of the activations, if any."""
-        ...
-
-    def channels(self, resolution: int) -> int:
-        """Feature channels at a resolution."""
-        ...
 
 
 class FourierTime(nn.Module):
@@ -90,7 +55,7 @@ class TimeDifferenceEncoder(nn.Module):
 class ResidualBlock(nn.Module):
     """Halve the resolution; the block that runs at `concat_res` takes the frames of a clip side by side."""
 
-    def __init__(self, cfg: BlockConfig, resolution: int) -> None:
+    def __init__(self, cfg: DiscriminatorConfig | ImageDiscriminatorConfig, resolution: int) -> None:
         super().__init__()
         here, out = cfg.channels(resolution), cfg.channels(resolution // 2)
         into = here
@@ -121,17 +86,17 @@ class ResidualBlock(nn.Module):
 class Epilogue(nn.Module):
     """4×4 features to a vector, after one channel that tells how much the clips of a batch differ."""
 
-    def __init__(self, cfg: BlockConfig, out_dim: int | None = None) -> None:
+    def __init__(self, cfg: DiscriminatorConfig | ImageDiscriminatorConfig) -> None:
         super().__init__()
         channels = cfg.channels(4)
         into = channels // cfg.num_frames_div_factor if cfg.concat_res == 4 else channels
         self.group_size = cfg.mbstd_group_size
         self.conv = Conv2d(into + 1, channels, 3, clamp=cfg.conv_clamp)
         self.fc = Linear(channels * 16, channels, act=True)
-        self.out = Linear(channels, channels if out_dim is None else out_dim)
+        self.out = Linear(channels, channels)
 
     def forward(self, x: Tensor, path: str) -> Tensor:
-        """[N, C, 4, 4] → [N, channels(4) or out_dim]."""
+        """[N, C, 4, 4] → [N, channels(4)]."""
         x = torch.cat([x, self._spread(x)], dim=1)
         x = self.conv(x, path=path).to(self.fc.weight.dtype)
         return self.out(self.fc(x.flatten(1)))
@@ -162,18 +127,29 @@ class Discriminator(nn.Module):
             0, self.cmap_dim, c_dim=cfg.c_dim + self.time_encoder.out_dim, lr_multiplier=cfg.mapping_lr_multiplier
         )
         self.compute_dtype = torch.float32
+        self.reduced_from = 4  # the lowest resolution computed in it, those below in float32
+
+    def set_precision(self, dtype: torch.dtype, highest: int | None = None) -> Discriminator:
+        """Run the convolutions, of the `highest` resolutions alone if given, in `dtype`; the rest and all weights stay float32."""
+        self.compute_dtype = dtype
+        self.reduced_from = 4 if highest is None else 2 * self.cfg.resolution >> highest
+        return self
+
+    def dtype_at(self, resolution: int) -> torch.dtype:
+        """The type that a resolution's convolutions are computed in."""
+        return self.compute_dtype if resolution >= self.reduced_from else torch.float32
 
     def forward(self, frames: Tensor, t: Tensor, c: Tensor | None = None, path: str = "fast") -> Tensor:
         """Logits [N]; raises ValueError where the number of frames is not the configured one."""
         n, count = frames.shape[:2]
         if count != self.cfg.num_frames or t.shape != (n, count):
             raise ValueError(f"this discriminator wants {self.cfg.num_frames} frames and times a clip, not {count} and {tuple(t.shape)}")
-        x = frames.flatten(0, 1).to(self.compute_dtype)
+        x = frames.flatten(0, 1).to(self.dtype_at(self.cfg.resolution))
         if path == "fast":
             x = x.contiguous(memory_format=torch.channels_last)
         for resolution in self.resolutions:
-            x = getattr(self, f"b{resolution}")(x, path)
-        x = self.b4(x, path)
+            x = getattr(self, f"b{resolution}")(x.to(self.dtype_at(resolution)), path)
+        x = self.b4(x.to(self.dtype_at(4)), path)
         times = self.time_encoder(t)
         labels = times if c is None or not self.cfg.c_dim else torch.cat([c, times], dim=1)
         cmap = self.mapping.w(None, labels)

@@ -64,9 +64,13 @@ class Generator(nn.Module):
         """Styles of every layer by name, [N, 1 or T, I] (see `Synthesis.styles`)."""
         return self.synthesis.styles(ws, motion_v)
 
-    def set_precision(self, dtype: torch.dtype) -> Generator:
-        """Run the convolutions in `dtype` (float32, bfloat16 or float16); weights and the image sum stay float32."""
+    def set_precision(self, dtype: torch.dtype, highest: int | None = None) -> Generator:
+        """Run the convolutions in `dtype` (float32, bfloat16 or float16); weights and the image sum stay float32.
+
+        With `highest` those of so many highest resolutions alone, the others in float32.
+        """
         self.synthesis.compute_dtype = dtype
+        self.synthesis.reduced_from = 4 if highest is None else 2 * self.cfg.resolution >> highest
         return self
 
     def forward(self, z: Tensor, t: Tensor | None = None, motion_z: Tensor | None = None, c: Tensor | None = None, **options: Any) -> Tensor:

@@ -57,8 +57,11 @@ class ModulatedLayer(nn.Module):
         key = (self.weight.data_ptr(), self.weight._version, self.weight.device, dtype)
         if frozen and self._kept is not None and self._kept[0] == key:
             return self._kept[1], self._kept[2]
-        kernel = self._laid_out(self.weight, dtype)
-        energy = self.weight.square().sum(dim=(2, 3))
+        weight: Tensor = self.weight
+        if dtype == torch.float16 and not self.rgb:  # demodulation undoes any scale; without this one, sums leave half precision's range
+            weight = weight / (weight.abs().amax(dim=(1, 2, 3), keepdim=True) * math.sqrt(weight[0].numel()) + 1e-8)
+        kernel = self._laid_out(weight, dtype)
+        energy = weight.square().sum(dim=(2, 3))
         if frozen and not torch.is_inference_mode_enabled():
             self._kept = (key, kernel.detach(), energy.detach())
         return kernel, energy
@@ -82,6 +85,8 @@ class ModulatedLayer(nn.Module):
         if styles.shape[:2] == (1, 1) and not (torch.is_grad_enabled() and (styles.requires_grad or self.weight.requires_grad)):
             return self._steady(x, styles[0, 0], noise)
         kernel, energy = self.kernels(x.dtype)
+        if x.dtype == torch.float16 and not self.rgb:
+            styles = styles / (styles.abs().amax(dim=2, keepdim=True) + 1e-8)
         x = x * _per_frame(styles, batch).to(x.dtype)[:, :, None, None]
         if self.rgb:
             return self._clamped(shared_conv(x, kernel, self.bias.to(x.dtype)))
@@ -185,6 +190,11 @@ class Synthesis(nn.Module):
             setattr(self, f"b{resolution}", Block(cfg, resolution))
         self.num_ws = sum(1 if resolution == 4 else 2 for resolution in cfg.resolutions) + 1
         self.compute_dtype = torch.float32  # of the convolutions; set_precision changes it, weights stay float32
+        self.reduced_from = 4  # the lowest resolution computed in it, those below in float32
+
+    def dtype_at(self, resolution: int) -> torch.dtype:
+        """The type that a resolution's convolutions are computed in."""
+        return self.compute_dtype if resolution >= self.reduced_from else torch.float32
 
     def layers(self) -> Iterator[tuple[str, int, ModulatedLayer]]:
         """Name, ws row and module of every modulated layer, in order; a ToRGB shares the row of the next block's first convolution."""
@@ -259,12 +269,13 @@ class Synthesis(nn.Module):
 
     def _images(self, styles: dict[str, Tensor], motion_v: Tensor | None, batch: int, noise: Noise, path: Path) -> Iterator[Tensor]:
         """The image [B, 3, r, r] at every resolution, lowest first; nothing beyond what is taken is computed."""
-        x = self._input(motion_v, batch).to(self.compute_dtype)
+        x = self._input(motion_v, batch).to(self.dtype_at(4))
         if path == "fast":
             x = x.contiguous(memory_format=torch.channels_last)
         image: Tensor | None = None
         for resolution in self.cfg.resolutions:
             block, key = getattr(self, f"b{resolution}"), f"b{resolution}."
+            x = x.to(self.dtype_at(resolution))
             for name in ("conv0", "conv1"):
                 if hasattr(block, name):
                     x = getattr(block, name)(x, styles[key + name], noise, path)

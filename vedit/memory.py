@@ -1,4 +1,4 @@
-"""How the process holds on to the memory that it has freed."""
+"""How the process holds on to the memory that it has freed, and how much it has used."""
 
 from __future__ import annotations
 
@@ -24,3 +24,16 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):
         return False
     return all([bool(mallopt(name, value)) for name, value in ((MMAP_MAX, 0), (TRIM_THRESHOLD, NEVER), (ARENA_MAX, 1))])
+
+
+def peak_memory(device: str) -> int | None:
+    """The most memory that this process has used so far, in bytes: the card's on CUDA, else the machine's; None on Windows."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.max_memory_allocated()
+    try:
+        import resource
+    except ImportError:
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
+from stylegan_v.game import Game, shares
+from stylegan_v.game_config import GameConfig
+from stylegan_v.ranks import Ranks
 from stylegan_v.training import Trainer
+from vedit.memory import peak_memory
 from vedit.progress import Progress, Task
 from vedit.training import PairedWorld, Recipe
+from vedit.training_game import GameRecipe
 from vedit.worlds import world
 
+FEW = 4  # clips
 TRIED = 4  # steps of every stage; the first, which fills caches, does not count
 
 
@@ -63,12 +70,83 @@ def plan(recipe: Recipe, device: str = "cpu") -> Task[Plan]:
     return Plan(sizes[0], sizes[1], tuple(stages), peak_memory(device))
 
 
-def peak_memory(device: str) -> int | None:
-    """The most memory that this process has used so far, in bytes: the card's on CUDA, else the machine's; None on Windows."""
-    if device == "cuda":
-        return torch.cuda.max_memory_allocated()
-    try:
-        import resource
-    except ImportError:
-        return None
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+@dataclass(frozen=True)
+class GamePlan:
+    """A game on clips: sizes of its networks, steps, clips of a step, and what one process was measured to take.
+
+    `tried` is how many clips were tried at a time, a micro-batch; `seconds` of the whole run on `device` follow from it, with the steps of
+    R1 in their share, and if `processes` hinder each other nowhere. `memory` in bytes, of one process.
+    """
+
+    generator_parameters: int
+    discriminator_parameters: int
+    steps: int
+    batch: int
+    tried: int
+    device: str
+    processes: int
+    seconds: float
+    memory: int | None
+
+    def sizes(self) -> str:
+        """A line on the networks."""
+        return f"parameters: generator {self.generator_parameters:,}, discriminator {self.discriminator_parameters:,}"
+
+    def summary(self) -> str:
+        """A line on the costs."""
+        hours = self.seconds / 3600
+        long = f"{hours:.1f} h" if hours < 72 else f"{hours / 24:.0f} days"
+        memory = "" if self.memory is None else f" and {self.memory / 2**30:.1f} GiB a process"
+        each = "one process" if self.processes == 1 else f"{self.processes} processes"
+        return (
+            f"{self.steps:,} steps of {self.batch} clips: about {long}{memory} for {each} on {self.device}, "
+            f"measured on micro-batches of {self.tried} clips that hold noise; reading clips, sheets and figures come on top"
+        )
+
+
+def plan_game(recipe: GameRecipe, device: str = "cpu", processes: int = 1) -> Task[GamePlan]:
+    """Try steps of a game without R1 and with it, a micro-batch each, on clips of noise; nothing is read or written.
+
+    On the CPU, where only memory depends on it, at most four clips make up that micro-batch.
+    """
+    _, micro = shares(recipe.game, Ranks(0, processes))  # raises where the batch does not divide
+    micro = min(micro, FEW) if device == "cpu" else micro
+    cfg = replace(recipe.game, batch=micro, micro_batch=0, r1_interval=2, r1_gamma=recipe.game.gamma, ema_kimg=1.0, ada=replace(recipe.game.ada, p=0.2))
+    yield Progress("plan", 0, TRIED)
+    game = Game(cfg, Noise(cfg), device=device)
+    times = []
+    for event in game.run(TRIED):
+        if device == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter())
+        yield Progress("plan", event.step, TRIED)
+    # steps 0 and 2 had R1; step 0 filled caches
+    plain = times[1] - times[0]
+    lazy = times[2] - times[1]
+    extra = max(0.0, lazy - plain) / recipe.game.r1_interval if recipe.game.gamma else 0.0
+    parts = recipe.game.batch / (micro * processes)
+    sizes = [sum(weight.numel() for weight in network.parameters()) for network in (game.generator, game.judges)]
+    seconds = (min(plain, times[3] - times[2]) + extra) * parts * recipe.game.total_steps
+    return GamePlan(sizes[0], sizes[1], recipe.game.total_steps, recipe.game.batch, micro, device, processes, seconds, peak_memory(device))
+
+
+class Noise:
+    """Clips of noise that fit a game, so that it can be tried without data."""
+
+    def __init__(self, cfg: GameConfig) -> None:
+        self.path = "noise"
+        self.names, self.lengths = ["noise"], [max(cfg.num_frames, cfg.sampling.max_span + 1)]
+        self.resolution, self.c_dim = cfg.generator.resolution, cfg.generator.c_dim
+
+    def label(self, clip: int) -> Tensor:
+        """A label of zeros."""
+        return torch.zeros(self.c_dim)
+
+    def frames(self, clip: int, indices: Sequence[int] | Tensor) -> Tensor:
+        """Noise, uint8 [T, 3, H, W]."""
+        rng = torch.Generator().manual_seed(clip)
+        return torch.randint(256, (len(indices), 3, self.resolution, self.resolution), dtype=torch.uint8, generator=rng)
+
+    def usable(self, num_frames: int, max_span: int = 32) -> list[int]:
+        """The one clip there is."""
+        return [0]

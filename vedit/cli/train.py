@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,12 +14,18 @@ from vedit.cli.options import AsJson, Device, Quiet
 
 if TYPE_CHECKING:
     from vedit.training import Recipe
+    from vedit.training_game import GameRecipe
 
 
 def train(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file.", show_default=False)],
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DATASET", help="Clips to train on, a folder or .zip; the recipe's if left out.", show_default=False),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder of the run; runs/NAME if left out.", show_default=False)] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder, exactly as if it had not stopped.")] = False,
+    nproc: Annotated[int, typer.Option("--nproc", metavar="N", min=1, help="Processes that share every batch: one a GPU, or several on the CPU.")] = 1,
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Another value for a key of the recipe; can be repeated.", show_default=False)
     ] = None,
@@ -31,32 +37,59 @@ def train(
     """Train a generator from a recipe. The run keeps its state, a log, sample sheets and the generator so far.
 
     \b
+      vedit train recipes/custom-256.toml --data talks.zip --out runs/talks --nproc 4
+      vedit train recipes/custom-256.toml --data talks.zip --out runs/talks --nproc 4 --resume
+      vedit train recipes/laptop-64.toml --data talks.zip --set game.kimg=50 --dry-run
       vedit train recipes/portraits-1.toml --out runs/portraits-1
-      vedit train recipes/portraits-1.toml --out runs/portraits-1 --resume
-      vedit train recipes/skies-1.toml --set train.seed=4 --set train.stages.0.steps=100 --dry-run
-      vedit generate -g runs/portraits-1/portraits-1.safetensors
+      vedit generate -g runs/talks/custom-256.safetensors
     """
     from vedit.devices import pick_device
     from vedit.training import Recipe
-    from vedit.training import train as run
+    from vedit.training_game import GameRecipe, read_recipe
 
     console = Console(quiet, as_json)
-    resolved = Recipe.read(recipe, changes or [])
+    resolved = read_recipe(recipe, changes or [])
     place = pick_device(device)
+    if isinstance(resolved, Recipe) and (data is not None or nproc > 1):
+        raise typer.BadParameter(f"{recipe} trains on a drawn world, in one process; --data and --nproc are for recipes with a table [game]")
+    if isinstance(resolved, GameRecipe) and data is not None:
+        resolved = replace(resolved, data=replace(resolved.data, path=str(data)))
     if dry_run:
-        _show(console, resolved, place)
+        _show(console, resolved, place, nproc)
         return
     folder = out if out is not None else Path("runs") / resolved.name
-    path = console.run(run(resolved, folder, resume=resume, device=place))
+    path = _run(console, resolved, folder, resume, place, nproc)
     console.answer({"run": folder, "generator": path}, str(path))
 
 
-def _show(console: Console, recipe: Recipe, device: str) -> None:
-    """The recipe as it would run, and what that would cost."""
-    from vedit.training_plan import plan
+def _run(console: Console, recipe: Recipe | GameRecipe, out: Path, resume: bool, device: str, nproc: int) -> Path:
+    """Train in this process, or in several others."""
+    from vedit.training import Recipe
+    from vedit.training import train as run
+    from vedit.training_game import train_game
+    from vedit.training_launch import launch
 
-    found = console.run(plan(recipe, device))
+    if isinstance(recipe, Recipe):
+        return console.run(run(recipe, out, resume=resume, device=device))
+    if nproc == 1:
+        return console.run(train_game(recipe, out, resume=resume, device=device))
+    task = {"recipe": recipe.to_dict(), "out": str(out), "resume": resume, "device": device, "quiet": console.quiet}
+    launch("vedit.cli.train_rank", [json.dumps(task)], nproc)
+    return out / f"{recipe.name}.safetensors"
+
+
+def _show(console: Console, recipe: Recipe | GameRecipe, device: str, nproc: int) -> None:
+    """The recipe as it would run, and what that would cost."""
+    from vedit.training import Recipe
+    from vedit.training_plan import plan, plan_game
+
     lines = [json.dumps(recipe.to_dict(), indent=2)]
+    if not isinstance(recipe, Recipe):
+        cost = console.run(plan_game(recipe, device, nproc))
+        lines += [cost.sizes(), cost.summary()]
+        console.answer({"recipe": recipe.to_dict(), "plan": asdict(cost)}, *lines)
+        return
+    found = console.run(plan(recipe, device))
     lines.append(f"parameters: generator {found.generator_parameters:,}, discriminator {found.discriminator_parameters:,}")
     for index, stage in enumerate(found.stages):
         kind = "adversarial" if stage.adversarial else "paired"

@@ -1,0 +1,294 @@
+"""The adversarial game on clips (StyleGAN-V, and MoCoGAN's pair of judges), in one process or many, resumable to the bit.
+
+Every draw of a step is a function of (seed, step, clip), so the state is weights, optimisers and a few counters, and as many processes
+as one likes see the same clips, inputs and augmentations. Gradients are summed over them explicitly, micro-batch by micro-batch.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from stylegan_v import game_state
+from stylegan_v.archive import DataError
+from stylegan_v.augment import AdaController, Augment
+from stylegan_v.config import ConfigError
+from stylegan_v.discriminator import Discriminator
+from stylegan_v.game_config import GameConfig
+from stylegan_v.game_draws import Ahead, Clips, Inputs, InputSampler, real_sampler
+from stylegan_v.generator import Generator
+from stylegan_v.guard import Guard, settle
+from stylegan_v.losses import discriminator_logistic, generator_logistic, r1_penalty
+from stylegan_v.mocogan import ImageDiscriminator, VideoDiscriminator
+from stylegan_v.ranks import Ranks
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+W_AVG_SPEED = 0.005  # w_avg keeps 0.995 of itself a step
+Real = tuple[Tensor, Tensor, Tensor | None]  # frames uint8, times, labels
+FOR_GENERATOR, FOR_FAKE, FOR_REAL, FOR_R1 = range(4)  # columns of Inputs.seeds
+
+
+@dataclass
+class GameEvent:
+    """What happened in one step: clips seen so far, figures by name (floats; `r1` only in steps that have it)."""
+
+    step: int
+    clips: int
+    figures: dict[str, float] = field(default_factory=dict)
+    skipped: bool = False
+
+
+class Game:
+    """Networks, optimisers and the loop. `run` yields a GameEvent a step; `save` and `load` keep the whole state.
+
+    `workers` threads read clips ahead. Raises DataError where the clips do not fit the networks.
+    """
+
+    def __init__(self, cfg: GameConfig, clips: Clips, *, ranks: Ranks | None = None, device: str = "cpu", workers: int = 0) -> None:
+        self.cfg, self.clips, self.ranks, self.device = cfg, clips, ranks or Ranks(), torch.device(device)
+        self.share, self.micro = shares(cfg, self.ranks)
+        check_clips(cfg, clips)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(cfg.seed)
+            self.generator = Generator(cfg.generator).to(self.device)
+            self.judges = make_judges(cfg).to(self.device)
+        self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self._set_precision()
+        self._freeze()
+        self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=cfg.lr, betas=(0.0, 0.99), eps=1e-8, fused=True)
+        self.judge_optimizer = self._judge_optimizer()
+        self.augment, self.ada = Augment(cfg.augment), AdaController(cfg.ada.target, cfg.ada.interval, cfg.ada.kimg, cfg.ada.p)
+        self.guard = Guard(cfg.guard)
+        self.inputs = InputSampler.of(cfg, clips, self.generator)
+        self.real = Ahead(real_sampler(cfg, clips, self.ranks), workers)
+        self.step = 0
+        self.last_good: Path | None = None
+
+    def run(self, until: int | None = None) -> Iterator[GameEvent]:
+        """Train to step `until` (the end by default), yielding after every step; raises TrainingDiverged."""
+        until = self.cfg.total_steps if until is None else min(until, self.cfg.total_steps)
+        while self.step < until:
+            good, figures = self._play()
+            self._average()
+            self.step += 1
+            event = GameEvent(self.step, self.step * self.cfg.batch, figures, skipped=not good)
+            if self.guard.note(good):
+                self._retreat()
+            yield event
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last step was taken; a state of one that was not is not worth keeping."""
+        return self.guard.streak == 0
+
+    def save(self, path: Path) -> None:
+        """Write the whole state beside `path` and rename it there; it becomes the state that the guard goes back to.
+
+        All processes call it, the first one writes; raises RuntimeError where their weights have drifted apart.
+        """
+        self.ranks.check_agreement(self.generator, self.judges)
+        if self.ranks.first:
+            game_state.save(self, path)
+        self.ranks.wait()
+        self.last_good = path
+
+    def load(self, path: Path) -> None:
+        """Go back to a saved state; raises ValueError where it belongs to another configuration or other clips."""
+        game_state.load(self, path)
+        self.last_good = path
+
+    def close(self) -> None:
+        """Stop reading clips ahead."""
+        self.real.close()
+
+    def _play(self) -> tuple[bool, dict[str, float]]:
+        """One step of both sides; whether all of it was taken, and its figures."""
+        frames, times, labels = self.real.batch(self.step)
+        parts = list(self.inputs.batch(self.step, self.ranks.rank * self.share, self.share).parts(self.micro, self.device))
+        real = [
+            (clips.to(self.device), t.to(self.device), c.to(self.device) if self.cfg.generator.c_dim else None)
+            for clips, t, c in zip(frames.split(self.micro), times.split(self.micro), labels.split(self.micro), strict=True)
+        ]
+        good, fakes, figures = self._move_generator(parts)
+        if good:
+            good, more = self._move_judges(parts, fakes, real)
+            figures |= more
+        if good and self.cfg.gamma and self.step % self.cfg.r1_interval == 0:
+            good, more = self._regularise(parts, real)
+            figures |= more
+        return good, figures | {"p": self.ada.p, "sign": self.ada.sign, "rate": self.guard.rate}
+
+    def _move_generator(self, parts: Sequence[Inputs]) -> tuple[bool, list[Tensor], dict[str, float]]:
+        """The generator's step; its clips are kept for the other side."""
+        self.optimizer.zero_grad(set_to_none=True)
+        fakes, sums, w_sum = [], torch.zeros(1, device=self.device), torch.zeros(self.cfg.generator.w_dim, device=self.device)
+        with self._judges_resting():
+            for part in parts:
+                w = self.generator.mapping.w(part.z, part.c if self.cfg.generator.c_dim else None)
+                fake = self._frames(w, part)
+                loss = sum_of(generator_logistic(logits) for logits in self._judge(fake, part.t, part.c, part.seeds[:, FOR_GENERATOR]))
+                weight = len(part.z) / self.cfg.batch
+                (loss * weight).backward()
+                sums[0] += loss.detach() * weight
+                w_sum += w.detach().float().sum(dim=0) / self.cfg.batch
+                fakes.append(fake.detach())
+        good, figures, norm = self._settle(self.generator.parameters(), torch.cat([sums, w_sum]))
+        if good:
+            self._take(self.optimizer, [self.cfg.lr])
+            self.generator.mapping.w_avg.lerp_(figures[1:], W_AVG_SPEED)
+        return good, fakes, {"generator": float(figures[0]), "generator_gradient": norm}
+
+    def _move_judges(self, parts: Sequence[Inputs], fakes: Sequence[Tensor], real: Sequence[Real]) -> tuple[bool, dict[str, float]]:
+        """The discriminators' step on the generator's clips and the real ones, and the controller's look at the logits."""
+        self.judge_optimizer.zero_grad(set_to_none=True)
+        sums, seen = torch.zeros(3, device=self.device), []
+        for part, fake, (clips, t, c) in zip(parts, fakes, real, strict=True):
+            of_fake = self._judge(fake, part.t, part.c, part.seeds[:, FOR_FAKE])
+            of_real = self._judge(to_floats(clips), t, c, part.seeds[:, FOR_REAL])
+            loss = sum_of(discriminator_logistic(a, b) for a, b in zip(of_real, of_fake, strict=True))
+            weight = len(clips) / self.cfg.batch
+            (loss * weight).backward()
+            sums += torch.stack([loss.detach(), of_real[0].detach().mean(), of_fake[0].detach().mean()]).float() * weight
+            seen.append(of_real[0].detach())
+        good, figures, norm = self._settle(self.judges.parameters(), sums)
+        if good:
+            self._take(self.judge_optimizer, self._judge_rates())
+            if self.cfg.ada.target:
+                self.ada.update(torch.cat(seen), self.ranks.total)
+        names = ("discriminator", "real", "fake")
+        return good, dict(zip(names, figures.tolist(), strict=True)) | {"discriminator_gradient": norm}
+
+    def _regularise(self, parts: Sequence[Inputs], real: Sequence[Real]) -> tuple[bool, dict[str, float]]:
+        """R1 as a step of its own, weighted up for its laziness."""
+        self.judge_optimizer.zero_grad(set_to_none=True)
+        sums = torch.zeros(1, device=self.device)
+        for part, (clips, t, c) in zip(parts, real, strict=True):
+            frames = to_floats(clips).requires_grad_(True)
+            penalty = sum_of(r1_penalty(logits, frames) for logits in self._judge(frames, t, c, part.seeds[:, FOR_R1]))
+            weight = len(clips) / self.cfg.batch
+            (penalty * (self.cfg.gamma / 2 * self.cfg.r1_interval * weight)).backward()
+            sums[0] += penalty.detach() * weight
+        good, figures, _ = self._settle(self.judges.parameters(), sums)
+        if good:
+            self._take(self.judge_optimizer, self._judge_rates())
+        return good, {"r1": float(figures[0])}
+
+    def _frames(self, w: Tensor, part: Inputs) -> Tensor:
+        """Clips [N, T, 3, H, W] of contents w [N, D]."""
+        motion_v = self.generator.motion(part.t, part.motion_z, part.c)
+        ws = w.unsqueeze(1).expand(-1, self.generator.num_ws, -1)
+        frames: Tensor = self.generator.synthesis(ws, motion_v=motion_v)
+        return frames
+
+    def _judge(self, frames: Tensor, t: Tensor, c: Tensor | None, seeds: Tensor) -> list[Tensor]:
+        """Logits of every judge on augmented clips."""
+        if self.ada.p:
+            frames = self.augment.apply(frames, self.augment.draw_for(seeds.tolist(), self.ada.p))
+        return [judge(frames, t, c) for judge in self.judges.values()]
+
+    def _settle(self, params: Iterable[nn.Parameter], figures: Tensor) -> tuple[bool, Tensor, float]:
+        return settle(list(params), figures, self.ranks, self.guard, mend=self.cfg.precision == "fp16")
+
+    def _take(self, optimizer: torch.optim.Optimizer, rates: Sequence[float]) -> None:
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * self.guard.rate
+        optimizer.step()
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the average of the generators on: a half-life in clips, shorter in the beginning."""
+        half_life = min(self.cfg.ema_half_life, (self.step + 1) * self.cfg.batch * self.cfg.ema_ramp)
+        keep = 0.5 ** (self.cfg.batch / half_life)
+        torch._foreach_lerp_(list(self.ema.parameters()), list(self.generator.parameters()), 1 - keep)
+        for kept, buffer in zip(self.ema.buffers(), self.generator.buffers(), strict=True):
+            kept.copy_(buffer)
+
+    def _retreat(self) -> None:
+        """Go back to the last saved state with a lower rate; the guard's own counts go on."""
+        self.guard.retreat(self.step, self.last_good is not None)
+        counts = self.guard.state_dict()
+        assert self.last_good is not None
+        self.load(self.last_good)
+        self.guard.load_state_dict(counts)
+
+    @contextmanager
+    def _judges_resting(self) -> Iterator[None]:
+        """Judges without gradients of their own while the generator moves."""
+        moving = [param for param in self.judges.parameters() if param.requires_grad]
+        for param in moving:
+            param.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for param in moving:
+                param.requires_grad_(True)
+
+    def _set_precision(self) -> None:
+        dtype = DTYPES[self.cfg.precision]
+        self.generator.set_precision(dtype, self.cfg.generator.num_fp16_res or None)
+        for judge in self.judges.values():
+            assert isinstance(judge, Discriminator | ImageDiscriminator | VideoDiscriminator)
+            judge.set_precision(dtype, getattr(judge.cfg, "num_fp16_res", 0) or None)
+
+    def _freeze(self) -> None:
+        for judge in self.judges.values():
+            if isinstance(judge, Discriminator):
+                for resolution in judge.resolutions[: self.cfg.freeze]:
+                    getattr(judge, f"b{resolution}").requires_grad_(False)
+
+    def _judge_optimizer(self) -> torch.optim.Adam:
+        """Adam with betas made up for the steps of R1."""
+        groups = [{"params": [param for param in judge.parameters() if param.requires_grad]} for judge in self.judges.values()]
+        return torch.optim.Adam(groups, lr=self.cfg.lr, betas=(0.0, 0.99 ** self._laziness), eps=1e-8, fused=True)
+
+    @property
+    def _laziness(self) -> float:
+        return self.cfg.r1_interval / (self.cfg.r1_interval + 1) if self.cfg.gamma else 1.0
+
+    def _judge_rates(self) -> list[float]:
+        factors = [judge.cfg.lr_factor if isinstance(judge, VideoDiscriminator) else 1.0 for judge in self.judges.values()]
+        return [self.cfg.lr * self._laziness * factor for factor in factors]
+
+
+def shares(cfg: GameConfig, ranks: Ranks) -> tuple[int, int]:
+    """Clips of each process and of each micro-batch; raises ConfigError where the batch does not divide."""
+    share, rest = divmod(cfg.batch, ranks.size)
+    micro = cfg.micro_batch or share
+    if rest or share % micro:
+        wanted = f"a batch that divides into micro-batches of {micro} for each" if cfg.micro_batch else "a multiple of that"
+        raise ConfigError(f"a batch of {cfg.batch} clips for {ranks.size} processes: wanted {wanted}; set batch, micro_batch or the number of processes")
+    cfg.check_groups(micro)
+    return share, micro
+
+
+def check_clips(cfg: GameConfig, clips: Clips) -> None:
+    """Raise DataError unless the clips have the networks' resolution and labels."""
+    wanted = cfg.generator.resolution
+    if clips.resolution != wanted:
+        raise DataError(f"the clips have {clips.resolution}x{clips.resolution} pixels, the generator {wanted}x{wanted}; prepare them at that size")
+    if cfg.generator.c_dim and clips.c_dim != cfg.generator.c_dim:
+        raise DataError(f"the clips have labels of size {clips.c_dim}, the networks c_dim {cfg.generator.c_dim}; set c_dim of both networks to {clips.c_dim}")
+
+
+def make_judges(cfg: GameConfig) -> nn.ModuleDict:
+    """The discriminators by name: `clip`, or `image` and `video`."""
+    if cfg.discriminator is not None:
+        return nn.ModuleDict({"clip": Discriminator(cfg.discriminator)})
+    assert cfg.image_discriminator is not None and cfg.video_discriminator is not None
+    return nn.ModuleDict({"image": ImageDiscriminator(cfg.image_discriminator), "video": VideoDiscriminator(cfg.video_discriminator)})
+
+
+def to_floats(pixels: Tensor) -> Tensor:
+    """Clips uint8 as float in [-1, 1], of the same shape."""
+    return pixels.float().div_(127.5).sub_(1)
+
+
+def sum_of(losses: Iterable[Tensor]) -> Tensor:
+    """The sum of at least one loss."""
+    return torch.stack(list(losses)).sum()

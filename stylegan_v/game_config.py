@@ -1,0 +1,208 @@
+"""What the game on a person's own clips is played with: networks, batch, rates, regularisation, precision (section 4 of the paper's set-up)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from stylegan_v.augment import AugmentConfig
+from stylegan_v.config import Config, DiscriminatorConfig, GeneratorConfig
+from stylegan_v.data import shortest
+from stylegan_v.mocogan import ImageDiscriminatorConfig, VideoDiscriminatorConfig
+
+
+@dataclass(frozen=True)
+class AdaConfig(Config):
+    """How strong augmentation is: `target` is the mean sign of real clips' logits to hold (0: p stays at `p`).
+
+    p moves every `interval` steps, by what takes it from 0 to 1 within `kimg` thousand clips.
+    """
+
+    target: float = 0.6
+    interval: int = 4
+    kimg: float = 500.0
+    p: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._require(0 <= self.target < 1, "target", "a number from 0 (p stays as it is) to below 1")
+        self._require_counts("interval")
+        self._require_positive("kimg")
+        self._require(0 <= self.p <= 1, "p", "a probability from 0 to 1")
+
+
+@dataclass(frozen=True)
+class GuardConfig(Config):
+    """What happens on losses or gradients that are not finite: that step is left out; after `patience` of them in a row the run goes back.
+
+    It goes back to its last saved state, all learning rates times `rate_factor` from then on, at most `retreats` times; then it ends.
+    """
+
+    patience: int = 10
+    rate_factor: float = 0.5
+    retreats: int = 3
+
+    def __post_init__(self) -> None:
+        self._require_counts("patience")
+        self._require_counts("retreats", least=0)
+        self._require(0 < self.rate_factor <= 1, "rate_factor", "a factor above 0, at most 1")
+
+
+@dataclass(frozen=True)
+class SamplingConfig(Config):
+    """How clips are drawn: mirrored ones too with `flip`; the first and last of a clip's frames are at most `max_span` apart."""
+
+    flip: bool = False
+    max_span: int = 32
+
+    def __post_init__(self) -> None:
+        self._require(isinstance(self.flip, bool), "flip", "true or false")
+        self._require_counts("max_span", most=2048)
+
+
+@dataclass(frozen=True)
+class GameConfig(Config):
+    """A whole run of the adversarial game. A clip counts as one image: `kimg` thousand of them in `batch`es.
+
+    Judges are either `discriminator`, on its number of frames a clip (2, 3 or more), or MoCoGAN's pair `image_discriminator` and
+    `video_discriminator` on consecutive frames. A batch is worked off in micro-batches of `micro_batch` clips (0: each process's share at
+    once), which are also what the minibatch standard deviation sees: with the same ones, any number of processes takes the same steps.
+
+    Both sides have the rate `lr` and Adam's betas (0, 0.99); the discriminator's are raised to the power c = interval / (interval + 1), and
+    its rate is times c, because of the steps that R1 takes in between. `r1_gamma` none is 0.0002 · resolution² / batch, `ema_kimg`
+    none 10 · batch / 32. `max_t` (frames; none: the motion codes' max_num_frames) is the span of times that generated clips are drawn from.
+
+    `precision` bf16 and fp16 reach the `num_fp16_res` highest resolutions of each network (bf16 with 0: all). fp16 needs `conv_clamp` (256) and
+    is StyleGAN2's way: no loss scaling, elements of a gradient that are not finite become 0 or ±1e5; such steps are counted.
+    `freeze` leaves the first blocks of the discriminator, from full resolution on, as they are (Mo et al. 2020, FreezeD).
+    """
+
+    generator: GeneratorConfig
+    discriminator: DiscriminatorConfig | None = None
+    image_discriminator: ImageDiscriminatorConfig | None = None
+    video_discriminator: VideoDiscriminatorConfig | None = None
+    seed: int = 0
+    kimg: float = 25_000.0
+    batch: int = 64
+    micro_batch: int = 0
+    lr: float = 0.0025
+    r1_gamma: float | None = None
+    r1_interval: int = 16
+    ema_kimg: float | None = None
+    ema_ramp: float = 0.05
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    ada: AdaConfig = field(default_factory=AdaConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    guard: GuardConfig = field(default_factory=GuardConfig)
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    max_t: int | None = None
+    freeze: int = 0
+
+    def __post_init__(self) -> None:
+        tables: dict[str, type[Config]] = {
+            "generator": GeneratorConfig,
+            "discriminator": DiscriminatorConfig,
+            "image_discriminator": ImageDiscriminatorConfig,
+            "video_discriminator": VideoDiscriminatorConfig,
+            "augment": AugmentConfig,
+            "ada": AdaConfig,
+            "sampling": SamplingConfig,
+            "guard": GuardConfig,
+        }
+        for key, kind in tables.items():
+            value: Any = getattr(self, key)
+            optional = key.endswith("discriminator")
+            if isinstance(value, dict):
+                object.__setattr__(self, key, kind.from_dict(value))
+            else:
+                self._require(isinstance(value, kind) or (value is None and optional), key, "a table")
+        self._require_counts("seed", least=0, most=1 << 62)
+        self._require_counts("batch", "r1_interval")
+        self._require_counts("micro_batch", "freeze", least=0)
+        self._require_positive("kimg", "lr", "ema_ramp")
+        self._require(self.r1_gamma is None or 0 <= self.r1_gamma < 1e9, "r1_gamma", "a number from 0 or none")
+        self._require(self.ema_kimg is None or 0 < self.ema_kimg < 1e9, "ema_kimg", "a positive number or none")
+        self._check_judges()
+        self._check_batch()
+        self._check_precision()
+
+    def _check_judges(self) -> None:
+        pair = self.image_discriminator, self.video_discriminator
+        one = self.discriminator is not None and pair == (None, None)
+        both = self.discriminator is None and None not in pair
+        self._require(one or both, "discriminator", "this table alone, or image_discriminator and video_discriminator without it")
+        for key, judge in self._judges().items():
+            for what in ("resolution", "c_dim"):
+                found, wanted = getattr(judge, what), getattr(self.generator, what)
+                self._require(found == wanted, key, f"{what} {wanted} as the generator has, not {found}")
+        motion: Any = self.generator.motion
+        self._require(motion is not None, "generator", "a table motion: the game is played with clips")
+        if self.discriminator is not None:
+            blocks = self.discriminator.resolution.bit_length() - 3
+            self._require(self.freeze <= blocks, "freeze", f"at most the discriminator's {blocks} blocks")
+            self._require(self.sampling.max_span < self.discriminator.max_num_frames, "sampling", "a max_span below the discriminator's max_num_frames")
+        else:
+            self._require(self.freeze == 0, "freeze", "0 with MoCoGAN's pair")
+        self._require(self.consecutive or shortest(self.num_frames, self.sampling.max_span) > 1, "sampling", "a larger max_span")
+        reach = self.num_frames if self.consecutive else self.sampling.max_span + 1
+        most = motion.max_num_frames
+        self._require(self.max_t is None or reach <= self.max_t <= 1 << 20, "max_t", f"a whole number of frames from {reach}, or none")
+        self._require(self.max_t is not None or reach <= most, "max_t", f"at least {reach}, since the motion codes have max_num_frames {most}")
+
+    def _check_batch(self) -> None:
+        self._require(self.micro_batch == 0 or self.batch % self.micro_batch == 0, "micro_batch", f"a divisor of the batch, {self.batch}, or 0")
+        self.check_groups(self.micro_batch or self.batch)
+
+    def check_groups(self, micro: int) -> None:
+        """Raise ConfigError unless micro-batches of `micro` clips divide into the groups of the minibatch standard deviation."""
+        for judge in (self.discriminator, self.image_discriminator):
+            if judge is not None:
+                together = micro * (judge.frames if isinstance(judge, ImageDiscriminatorConfig) else 1)
+                group = min(judge.mbstd_group_size, together)
+                wanted = f"so many that {micro} clips at a time divide into groups of {group} (mbstd_group_size)"
+                self._require(together % group == 0, "micro_batch", wanted)
+
+    def _check_precision(self) -> None:
+        self._require(self.precision in ("fp32", "bf16", "fp16"), "precision", "'fp32', 'bf16' or 'fp16'")
+        if self.precision != "fp16":
+            return
+        for network in (self.generator, self.discriminator, self.image_discriminator):
+            good = network is None or (network.num_fp16_res > 0 and network.conv_clamp is not None)
+            self._require(good, "precision", "'bf16' or 'fp32', or else num_fp16_res (4) and conv_clamp (256) in generator and discriminator")
+
+    def _judges(self) -> dict[str, Config]:
+        named = {key: getattr(self, key) for key in ("discriminator", "image_discriminator", "video_discriminator")}
+        return {key: judge for key, judge in named.items() if judge is not None}
+
+    @property
+    def num_frames(self) -> int:
+        """T, the frames of a clip that are seen at a time."""
+        judge = self.discriminator or self.video_discriminator
+        assert judge is not None
+        return judge.num_frames
+
+    @property
+    def consecutive(self) -> bool:
+        """Whether a clip's frames follow each other, as MoCoGAN's discriminator wants them."""
+        return self.video_discriminator is not None
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run."""
+        return math.ceil(self.kimg * 1000 / self.batch)
+
+    @property
+    def gamma(self) -> float:
+        """The weight of R1."""
+        return 0.0002 * self.generator.resolution**2 / self.batch if self.r1_gamma is None else self.r1_gamma
+
+    @property
+    def ema_half_life(self) -> float:
+        """In clips."""
+        return 1000 * (10 * self.batch / 32 if self.ema_kimg is None else self.ema_kimg)
+
+    @property
+    def span_of_times(self) -> int:
+        """Generated clips lie within 0 ≤ t < this, in frames."""
+        assert self.generator.motion is not None
+        return self.generator.motion.max_num_frames if self.max_t is None else self.max_t

@@ -1,0 +1,145 @@
+"""The whole state of a game in one file, and beginnings from somebody else's weights."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zipfile import is_zipfile
+
+import torch
+from torch import Tensor, nn
+
+from stylegan_v.checkpoint import CheckpointError, check_shapes, load_discriminator, load_generator, read_metadata
+from stylegan_v.discriminator import Discriminator
+from stylegan_v.files import replacing
+from stylegan_v.game_config import GameConfig
+from stylegan_v.generator import Generator
+from stylegan_v.snapshot import import_snapshot
+
+if TYPE_CHECKING:
+    from stylegan_v.game import Game
+    from stylegan_v.game_draws import Clips
+
+FREE = ("kimg", "guard")  # settings that a run may change when it goes on
+
+
+def save(game: Game, path: Path) -> None:
+    """Write weights, optimisers, averages and counters."""
+    state: dict[str, Any] = {
+        "config": game.cfg.to_dict(),
+        "clips": identity(game.clips),
+        "processes": game.ranks.size,
+        "step": game.step,
+        "ada": game.ada.state_dict(),
+        "guard": game.guard.state_dict(),
+    }
+    for name, part in _parts(game).items():
+        state[name] = part.state_dict()
+    with replacing(path) as beside:
+        torch.save(state, beside)
+
+
+def load(game: Game, path: Path) -> None:
+    """Read what `save` wrote; raises ValueError where it belongs to other settings or other clips. Nothing in the file is executed."""
+    state = _read(path, game.device)
+    found, wanted = GameConfig.from_dict(state["config"]).to_dict(), game.cfg.to_dict()
+    if changed := sorted(key for key in wanted if key not in FREE and found[key] != wanted[key]):
+        raise ValueError(f"{path} was made with another {changed[0]}; choose another output folder or restore the recipe")
+    if state["clips"] != identity(game.clips):
+        raise ValueError(f"{path} was made with other clips; choose another output folder or restore the data")
+    if not game.cfg.micro_batch and state["processes"] != game.ranks.size:
+        raise ValueError(f"{path} was made with {state['processes']} processes, and micro_batch is 0; go on with as many")
+    for name, part in _parts(game).items():
+        part.load_state_dict(state[name])
+    game.step = state["step"]
+    game.ada.load_state_dict(state["ada"])
+    game.guard.load_state_dict(state["guard"])
+
+
+def _read(path: Path, device: torch.device) -> dict[str, Any]:
+    """The content of a state's file, tensors and plain data alone; raises ValueError where it is none."""
+    if not is_zipfile(path):  # torch's older format is not read: its reader meets broken files with errors of every kind
+        raise ValueError(f"{path} is not the state of a training; wanted a state.pt")
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path} is damaged ({' '.join(str(error).split())[:200]})") from error
+    if not isinstance(state, dict) or not state.keys() >= {"config", "generator", "ema", "judges"}:
+        raise ValueError(f"{path} is not the state of a training on clips; wanted a state.pt")
+    return state
+
+
+def identity(clips: Clips) -> str:
+    """A hash of what the draws depend on: names and lengths of the clips, size and labels."""
+    listed = "\n".join(f"{name}\0{length}" for name, length in zip(clips.names, clips.lengths, strict=True))
+    return hashlib.sha256(f"{clips.resolution} {clips.c_dim}\n{listed}".encode()).hexdigest()
+
+
+def _parts(game: Game) -> dict[str, Any]:
+    return {
+        "generator": game.generator,
+        "ema": game.ema,
+        "judges": game.judges,
+        "optimizer": game.optimizer,
+        "judge_optimizer": game.judge_optimizer,
+    }
+
+
+def begin_with(game: Game, path: Path) -> list[str]:
+    """Give the networks the weights in `path` to go on from, and return which of them were there.
+
+    `path` is an official snapshot (.pkl), the state of another game (.pt), or a generator's or discriminator's file (.safetensors).
+    Raises CheckpointError or SnapshotError where they do not fit; the resolution is looked at first.
+    """
+    found = _weights(path)
+    wanted: dict[str, nn.Module] = {"generator": game.generator, "ema": game.ema}
+    if "clip" in game.judges:
+        wanted["discriminator"] = game.judges["clip"]
+    taken = []
+    for name, module in wanted.items():
+        if name not in found:
+            continue
+        resolution, tensors = found[name]
+        if resolution != game.cfg.generator.resolution:
+            raise CheckpointError(
+                f"{path}: its {name} makes {resolution}x{resolution} pixels, this recipe {game.cfg.generator.resolution}x{game.cfg.generator.resolution};"
+                " begin with one of the same resolution"
+            )
+        check_shapes({key: tuple(tensor.shape) for key, tensor in tensors.items()}, module, f"{path}: {name}")
+        module.load_state_dict(dict(tensors))
+        taken.append(name)
+    return taken
+
+
+def _weights(path: Path) -> dict[str, tuple[int, Mapping[str, Tensor]]]:
+    """Resolution and tensors of generator, ema and discriminator, as far as a file holds them."""
+    if path.suffix == ".pkl":
+        networks = {name: network for name, network in import_snapshot(path).items() if network is not None}
+        first = {"generator": ("G", "G_ema"), "ema": ("G_ema", "G"), "discriminator": ("D",)}
+        named = {part: [networks[key] for key in keys if key in networks] for part, keys in first.items()}
+        return {part: _content(candidates[0]) for part, candidates in named.items() if candidates}
+    if path.suffix == ".pt":
+        return _state_weights(path)
+    if read_metadata(path).get("kind") == "discriminator":
+        return {"discriminator": _content(load_discriminator(path))}
+    generator = _content(load_generator(path))
+    return {"generator": generator, "ema": generator}
+
+
+def _content(network: nn.Module) -> tuple[int, Mapping[str, Tensor]]:
+    assert isinstance(network, Generator | Discriminator)
+    return network.cfg.resolution, network.state_dict()
+
+
+def _state_weights(path: Path) -> dict[str, tuple[int, Mapping[str, Tensor]]]:
+    try:
+        state = _read(path, torch.device("cpu"))
+        resolution = GameConfig.from_dict(state["config"]).generator.resolution
+    except ValueError as error:  # ConfigError among them
+        raise CheckpointError(str(error)) from error
+    judged = {name.removeprefix("clip."): tensor for name, tensor in state["judges"].items() if name.startswith("clip.")}
+    found = {"generator": (resolution, state["generator"]), "ema": (resolution, state["ema"])}
+    return found | ({"discriminator": (resolution, judged)} if judged else {})

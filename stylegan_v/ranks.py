@@ -1,0 +1,69 @@
+"""The processes of one training: which of them this is, and sums over all of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process is number `rank` of `size`; a single one by default."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes files and shows progress."""
+        return self.rank == 0
+
+    def total(self, tensor: Tensor) -> Tensor:
+        """The sum of `tensor` over all processes, in its place, the same bits in each of them."""
+        if self.size > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def wait(self) -> None:
+        """Return when all processes are here."""
+        if self.size > 1:
+            dist.barrier()
+
+    @torch.no_grad()
+    def check_agreement(self, *modules: nn.Module) -> None:
+        """Raise RuntimeError where the processes' weights have drifted apart, which ends a training rather than spoil it."""
+        if self.size == 1:
+            return
+        sums = torch.stack([weight.double().sum() for module in modules for weight in module.parameters()])
+        highest, lowest = sums.clone(), sums.clone()
+        dist.all_reduce(highest, dist.ReduceOp.MAX)
+        dist.all_reduce(lowest, dist.ReduceOp.MIN)
+        if not torch.equal(highest, lowest):
+            raise RuntimeError("the processes of this training hold different weights; go on from the last saved state with --resume")
+
+
+@contextmanager
+def joined(device: str = "cpu") -> Iterator[tuple[Ranks, str]]:
+    """This process's place in the group that torchrun's environment describes, and its device; alone where there is none.
+
+    On CUDA every process takes the card of its local number and talks through NCCL, else through gloo.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield Ranks(), device
+        return
+    cuda = device.startswith("cuda")
+    if cuda:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+    dist.init_process_group("nccl" if cuda else "gloo")
+    try:
+        yield Ranks(dist.get_rank(), size), device
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,42 @@
+"""One process of a tiny game, started by a test: plays five steps and writes losses and first gradients to the path that it is given."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from stylegan_v.game import Game
+from stylegan_v.ranks import joined
+from tests.tiny_game import open_clips, tiny_config
+
+SIDES = ("generator", "discriminator")
+
+
+def play(clips: Path, out: Path) -> None:
+    """Five steps with augmentation, R1 in every second one, as one process of the environment's group."""
+    with joined() as (ranks, _), open_clips(clips) as dataset:
+        game = Game(tiny_config(ada={"p": 0.4}), dataset, ranks=ranks)
+        events = game.run(5)
+        first = next(events)
+        networks = {"generator": game.generator, "judges": game.judges}
+        found = {
+            f"{side}.{name}": param.grad.clone()
+            for side, network in networks.items()
+            for name, param in network.named_parameters()
+            if param.grad is not None
+        }
+        losses = [[event.figures[side] for side in SIDES] for event in (first, *events)]
+        found["losses"] = torch.tensor(losses)
+        found["w_avg"] = game.generator.mapping.w_avg
+        found["p"] = torch.tensor(game.ada.p)
+        game.save(out.with_suffix(".pt"))
+        if ranks.first:
+            save_file(found, out)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    play(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,128 @@
+"""Recipes of the game on clips: every file is valid, small networks can be built, and bad ones name file and key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from stylegan_v import Generator
+from stylegan_v.game import make_judges
+from tests.tiny_game import tiny_config
+from vedit.progress import finish
+from vedit.training import Recipe, RecipeError
+from vedit.training_game import GameRecipe, open_clips, read_recipe
+from vedit.training_plan import plan_game
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+WANTED = {
+    *(f"paper-256-{name}" for name in ("faceforensics", "sky", "ucf101", "rainbowjelly")),
+    *(f"ablation-{name}-32" for name in ("stylegan-v", "lstm-d1", "lstm-d16", "mocogan")),
+    *("custom-256", "custom-128", "laptop-64", "paper-1024-mead"),
+}
+
+
+def recipes() -> dict[str, GameRecipe]:
+    paths = [path for path in sorted(RECIPES.glob("*.toml")) if "[game]" in path.read_text()]
+    assert {path.stem for path in paths} >= WANTED, "recipes are missing"
+    found = {path.stem: read_recipe(path) for path in paths}
+    assert all(isinstance(recipe, GameRecipe) for recipe in found.values())
+    return found  # type: ignore[return-value]
+
+
+def test_every_recipe_is_valid_and_says_what_the_house_style_asks_for() -> None:
+    for name, recipe in recipes().items():
+        assert recipe.name == name
+        header = (RECIPES / f"{name}.toml").read_text().partition("\nname = ")[0]
+        assert header.startswith("# Purpose: ") and f"# Command: vedit train recipes/{name}.toml" in header
+        assert "ime" in header and "Result" in header
+        assert recipe.game.total_steps > 1000 and recipe.save_every <= 1000
+        assert GameRecipe.from_dict(recipe.to_dict()) == recipe
+
+
+def test_networks_of_the_small_recipes_can_be_built_and_judge_what_they_make() -> None:
+    small = {name: recipe for name, recipe in recipes().items() if recipe.game.generator.resolution <= 64}
+    assert len(small) == 5
+    for recipe in small.values():
+        cfg = recipe.game
+        generator, judges = Generator(cfg.generator), make_judges(cfg)
+        assert cfg.generator.motion is not None
+        t = torch.arange(cfg.num_frames).float().expand(4, -1)
+        z = torch.randn(4, cfg.generator.z_dim)
+        motion_z = torch.randn(4, generator.num_motion_codes(cfg.span_of_times - 1), cfg.generator.motion.z_dim)
+        with torch.no_grad():
+            frames = generator(z, t, motion_z)
+            logits = [judge(frames, t, None) for judge in judges.values()]
+        assert frames.shape == (4, cfg.num_frames, 3, cfg.generator.resolution, cfg.generator.resolution)
+        assert all(values.isfinite().all() for values in logits)
+
+
+def test_the_ablations_differ_in_nothing_but_motion_and_judges() -> None:
+    found = {name: recipe.game for name, recipe in recipes().items() if name.startswith("ablation-")}
+    ours = found.pop("ablation-stylegan-v-32")
+    for cfg in found.values():
+        assert (cfg.kimg, cfg.batch, cfg.lr, cfg.seed) == (ours.kimg, ours.batch, ours.lr, ours.seed)
+        for key in ("z_dim", "w_dim", "channel_base", "channel_max", "resolution", "motion_dim"):
+            assert getattr(cfg.generator, key) == getattr(ours.generator, key)
+
+
+def test_the_papers_recipes_have_the_papers_settings() -> None:
+    found = recipes()
+    faces, sky = found["paper-256-faceforensics"].game, found["paper-256-sky"].game
+    assert (faces.batch, faces.num_frames, faces.kimg, faces.precision) == (64, 3, 25_000, "fp16")
+    assert faces.gamma == pytest.approx(0.0002 * 256**2 / 64) and faces.ema_half_life == 20_000
+    assert faces.generator.motion is not None and sky.generator.motion is not None
+    assert (faces.generator.motion.min_period, sky.generator.motion.min_period) == (16, 256)
+    assert found["paper-256-ucf101"].game.generator.c_dim == 101
+    assert found["paper-1024-mead"].game.lr == 0.002
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[game]\nkimg = 1", "generator"),
+        ("[game]\nkimgs = 1\n[game.generator]\nresolution = 16", "kimgs"),
+        ("[game]\n[game.sampling]\nflip = true", r"\[data\]"),
+        ("[data]\nflips = true\n[game]\n", "flips"),
+        ("[watch]\nlog_every = 0\n[game]\n", "log_every"),
+        ('[metrics]\nbest = "fvd16"\n[game]\n', "best"),
+        ("[game\n", "recipe.toml"),
+    ],
+)
+def test_bad_recipes_name_file_and_key(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(f'name = "a"\n{text}')
+    with pytest.raises(RecipeError, match=message) as error:
+        read_recipe(path)
+    assert str(path) in str(error.value)
+
+
+def test_recipes_of_worlds_are_still_read_and_values_can_be_overruled() -> None:
+    assert isinstance(read_recipe(RECIPES / "skies-1.toml", ["train.seed=4"]), Recipe)
+    recipe = read_recipe(RECIPES / "laptop-64.toml", ["game.kimg=1", "data.flip=false", "data.path=clips.zip"])
+    assert isinstance(recipe, GameRecipe)
+    assert (recipe.game.kimg, recipe.game.sampling.flip, recipe.data.path) == (1, False, "clips.zip")
+    with pytest.raises(RecipeError, match="nothing.toml"):
+        read_recipe(RECIPES / "nothing.toml")
+
+
+def test_data_that_is_not_there_or_holds_videos_says_what_to_do(tmp_path: Path) -> None:
+    values = {"name": "tiny", "game": tiny_config()}
+    with pytest.raises(RecipeError, match="--data"):
+        open_clips(GameRecipe(**values))  # type: ignore[arg-type]
+    (tmp_path / "film.mp4").write_bytes(b"")
+    for path in (tmp_path, tmp_path / "film.mp4"):
+        with pytest.raises(RecipeError, match="vedit data prepare"):
+            open_clips(GameRecipe(**values, data={"path": str(path)}))  # type: ignore[arg-type]
+    with pytest.raises(RecipeError, match="nowhere"):
+        open_clips(GameRecipe(**values, data={"path": str(tmp_path / "nowhere")}))  # type: ignore[arg-type]
+
+
+def test_a_plan_counts_the_networks_and_the_steps_without_data() -> None:
+    recipe = GameRecipe(name="tiny", game=tiny_config())
+    found = finish(plan_game(recipe, processes=2))
+    judge = make_judges(recipe.game)
+    assert found.generator_parameters == sum(weight.numel() for weight in Generator(recipe.game.generator).parameters())
+    assert found.discriminator_parameters == sum(weight.numel() for weight in judge.parameters())
+    assert found.steps == 8 and found.seconds > 0 and "8 steps of 4 clips" in found.summary()

@@ -1,0 +1,206 @@
+"""Runs of the game in their folder: what they write, that they go on exactly after being killed, and several processes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import vedit.training_watch
+from stylegan_v import Generator, load_generator
+from tests.tiny_game import tiny_config, write_clips
+from vedit import video
+from vedit.progress import finish
+from vedit.training import RecipeError
+from vedit.training_game import GameRecipe, train_game
+from vedit.training_launch import TrainingStopped, launch
+from vedit.training_watch import TrainingWarning
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clips(tmp_path_factory.mktemp("runs") / "clips")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def recipe(clips: Path, **changes: Any) -> GameRecipe:
+    watch = {"log_every": 1, "sheet_every": 4, "clips": 2, "frames": 8, "keep": 1, "tensorboard": False}
+    plain = GameRecipe(
+        name="tiny",
+        game=tiny_config(),
+        data={"path": str(clips), "workers": 0},  # type: ignore[arg-type]
+        save_every=2,
+        watch=watch,  # type: ignore[arg-type]
+    )
+    return GameRecipe.from_dict({**plain.to_dict(), **changes})
+
+
+def lines(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def figures(out: Path) -> list[dict[str, Any]]:
+    """The log without what depends on the machine."""
+    return [
+        {key: value for key, value in line.items() if "_per_s" not in key and key != "memory_gib"}
+        for line in lines(out)
+    ]
+
+
+@pytest.mark.filterwarnings("ignore::vedit.training_watch.TrainingWarning")
+def test_a_run_keeps_a_generator_a_log_sheets_videos_and_the_best(clips: Path, tmp_path: Path) -> None:
+    changes = {"watch": {"log_every": 2, "sheet_every": 4, "clips": 3, "frames": 8, "keep": 1}}
+    metrics = {"names": ["fvd16"], "every": 3, "best": "fvd16"}
+    values = iter((9.0, 5.0, 7.0))
+    seen: list[Generator] = []
+
+    def evaluate(generator: Generator) -> dict[str, float]:
+        seen.append(generator)
+        return {"fvd16": next(values)}
+
+    out = tmp_path / "run"
+    path = finish(train_game(recipe(clips, **changes, metrics=metrics), out, evaluate=evaluate))
+    assert load_generator(path).metadata == {"recipe": "tiny", "data": "clips", "steps": "8"}
+    assert [line["step"] for line in lines(out)] == [2, 3, 4, 6, 6, 8, 8]
+    assert [line["fvd16"] for line in lines(out) if "fvd16" in line] == [9, 5, 7] and len(seen) == 3
+    first = lines(out)[0]
+    assert first["clips"] == 8 and first["frames_per_s"] == pytest.approx(3 * first["clips_per_s"], rel=1e-3)
+    assert (
+        first["skipped"] == 0 and first["memory_gib"] > 0 and {"generator", "discriminator", "r1", "p"} <= first.keys()
+    )
+    assert json.loads((out / "best.json").read_text()) == {"figure": "fvd16", "value": 5.0, "step": 6}
+    assert load_generator(out / "tiny-best.safetensors").metadata["steps"] == "6"
+    assert [file.name for file in (out / "snapshots").iterdir()] == ["tiny-0000008.safetensors"]
+    assert sorted(file.name for file in out.glob("sheet-*.png")) == ["sheet-0000004.png", "sheet-0000008.png"]
+    assert len(list(video.read(out / "samples-0000008.mp4"))) == 8
+    assert not list(out.glob(".*.part"))
+    pytest.importorskip("tensorboard", reason="curves need the extra `watch`")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = EventAccumulator(str(out / "tensorboard"))
+    board.Reload()
+    assert [event.step for event in board.Scalars("generator")] == [2, 4, 6, 8]
+    assert board.Images("samples")[0].encoded_image_string[:4] == b"GIF8"
+
+
+def test_without_tensorboard_a_run_says_so_in_one_line(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    short = {**recipe(clips).to_dict()["game"], "kimg": 0.004}
+    with pytest.warns(TrainingWarning, match="tensorboard is not installed") as found:
+        finish(train_game(recipe(clips, game=short, watch={}), tmp_path / "run"))
+    assert sum("tensorboard" in str(warning.message) for warning in found) == 1
+    assert not (tmp_path / "run" / "tensorboard").exists() and len(lines(tmp_path / "run")) == 1
+
+
+def test_a_run_that_is_killed_goes_on_and_equals_an_unbroken_one_to_the_bit(clips: Path, tmp_path: Path) -> None:
+    plain = recipe(clips, game={**recipe(clips).to_dict()["game"], "kimg": 0.048})
+    unbroken, killed = tmp_path / "unbroken", tmp_path / "killed"
+    program = (
+        "import json, sys, torch; torch.set_num_threads(1); from pathlib import Path\n"
+        "from vedit.progress import finish; from vedit.training_game import GameRecipe, train_game\n"
+        "finish(train_game(GameRecipe.from_dict(json.loads(sys.argv[1])), Path(sys.argv[2])))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+    child = subprocess.Popen([sys.executable, "-c", program, json.dumps(plain.to_dict()), str(killed)], env=environment)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrainingWarning)
+        end = time.monotonic() + 120
+        finish(train_game(plain, unbroken))
+        while not (killed / "log.jsonl").exists() or len(lines(killed)) < 5:  # four steps, and a state that is behind
+            assert child.poll() is None and time.monotonic() < end
+            time.sleep(0.01)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        assert len(lines(killed)) < 12, "it was not killed in time to show anything"
+        with pytest.raises(RecipeError, match="--resume"):
+            finish(train_game(plain, killed))
+        finish(train_game(plain, killed, resume=True))
+    a, b = (torch.load(out / "state.pt", weights_only=True) for out in (unbroken, killed))
+    assert a["step"] == b["step"] == 12 and a["ada"] == b["ada"] and a["guard"] == b["guard"]
+    for name in ("generator", "ema", "judges"):
+        assert all(torch.equal(a[name][key], b[name][key]) for key in a[name])
+    assert figures(killed) == figures(unbroken)
+
+
+def test_a_run_of_other_settings_does_not_go_on(clips: Path, tmp_path: Path) -> None:
+    short = {**recipe(clips).to_dict()["game"], "kimg": 0.008}
+    finish(train_game(recipe(clips, game=short, watch={"tensorboard": False}), tmp_path))
+    with pytest.raises(RecipeError, match="another lr"):
+        finish(train_game(recipe(clips, game={**short, "lr": 0.1}), tmp_path, resume=True))
+    (tmp_path / "state.pt").write_bytes(b"broken")
+    with pytest.raises(RecipeError, match="cannot go on"):
+        finish(train_game(recipe(clips, game=short), tmp_path, resume=True))
+
+
+def test_a_run_can_begin_with_another_ones_networks(clips: Path, tmp_path: Path) -> None:
+    short = {**recipe(clips).to_dict()["game"], "kimg": 0.004}
+    quiet = {"watch": {"tensorboard": False}, "game": short}
+    first = finish(train_game(recipe(clips, **quiet), tmp_path / "first"))
+    still = {**quiet, "game": {**short, "lr": 1e-12}}
+    for file in (str(first), str(tmp_path / "first" / "state.pt")):
+        out = tmp_path / Path(file).suffix
+        second = load_generator(finish(train_game(recipe(clips, **still, begin_with=file), out)))
+        pairs = zip(second.parameters(), load_generator(first).parameters(), strict=True)
+        assert all(torch.allclose(a, b, atol=1e-6) for a, b in pairs)
+    with pytest.raises(RecipeError, match="holds no discriminator"):
+        finish(train_game(recipe(clips, **still, begin_discriminator=str(first)), tmp_path / "third"))
+    assert not (tmp_path / "third").exists()
+
+
+@pytest.mark.parametrize(
+    ("how", "message"), [("word", "the disk is full; make room"), ("signal", r"process 1 of 2 .*SIGKILL")]
+)
+def test_what_goes_wrong_in_one_process_ends_all_with_one_line(
+    how: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    begin = time.monotonic()
+    with pytest.raises(TrainingStopped, match=message) as error:
+        launch("tests.failing_rank", [how], 2)
+    assert "\n" not in str(error.value) and time.monotonic() - begin < 200
+
+
+def test_two_processes_train_once_and_log_once(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = recipe(clips, watch={"log_every": 1, "tensorboard": False})
+    task = {"recipe": plain.to_dict(), "out": str(tmp_path / "two"), "resume": False, "device": "cpu", "quiet": True}
+    for key, value in {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}.items():
+        monkeypatch.setenv(key, value)
+    before = signal.getsignal(signal.SIGTERM)
+    launch("vedit.cli.train_rank", [json.dumps(task)], 2)
+    assert signal.getsignal(signal.SIGTERM) == before
+    finish(train_game(plain, tmp_path / "one"))
+    one, two = figures(tmp_path / "one"), figures(tmp_path / "two")
+    assert [line["step"] for line in two] == list(range(1, 9))
+    for a, b in zip(one[:5], two[:5], strict=True):
+        assert b["generator"] == pytest.approx(a["generator"], abs=1e-3)
+        assert b["discriminator"] == pytest.approx(a["discriminator"], abs=1e-3)
+
+
+def test_the_log_of_a_killed_run_is_cut_back_to_its_state(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"ste')
+    vedit.training_watch._cut_log(log, 2)
+    assert log.read_text() == '{"step": 1}\n{"step": 2}\n'
+
+
+def test_a_recipe_with_another_path_is_the_same_run(clips: Path) -> None:
+    one = recipe(clips)
+    assert dataclasses.replace(one, data=dataclasses.replace(one.data, path="x")).game == one.game

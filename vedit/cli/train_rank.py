@@ -1,0 +1,49 @@
+"""One process of `vedit train --nproc`: reads its task from its arguments; the first one shows progress, a failing one leaves its line."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+
+def main(task: str) -> int:
+    """Do this process's part of a training; returns the exit status."""
+    from stylegan_v.ranks import joined
+    from vedit.cli import _quieten_libraries
+    from vedit.cli.console import Console
+    from vedit.memory import keep_freed_memory
+    from vedit.progress import finish
+    from vedit.training_game import GameRecipe, train_game
+    from vedit.training_launch import end_with_parent, leave_complaint
+
+    _quieten_libraries()
+    keep_freed_memory()
+    end_with_parent()
+    values = json.loads(task)
+    try:
+        recipe = GameRecipe.from_dict(values["recipe"])
+        with joined(values["device"]) as (ranks, device):
+            work = train_game(recipe, Path(values["out"]), resume=values["resume"], device=device, ranks=ranks)
+            if ranks.first:
+                Console(quiet=values["quiet"]).run(work)
+            else:
+                finish(work)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        leave_complaint(str(error) if _ours(error) else f"this is a bug in vedit: {type(error).__name__}: {error}")
+        if os.environ.get("VEDIT_TRACEBACK", "") not in ("", "0"):
+            raise
+        return 1
+    return 0
+
+
+def _ours(error: Exception) -> bool:
+    """Whether an error was written for people."""
+    return type(error).__module__.partition(".")[0] in ("vedit", "stylegan_v") or isinstance(error, OSError)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

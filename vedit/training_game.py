@@ -1,0 +1,219 @@
+"""Training on a person's own clips from a recipe: the data set, the run's folder, and what is kept of it around the core loop."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from stylegan_v import Generator, save_generator
+from stylegan_v.archive import DataError
+from stylegan_v.checkpoint import CheckpointError
+from stylegan_v.config import Config, ConfigError
+from stylegan_v.data import ClipDataset
+from stylegan_v.game import Game, GameEvent
+from stylegan_v.game_config import GameConfig, SamplingConfig
+from stylegan_v.game_state import begin_with
+from stylegan_v.ranks import Ranks
+from stylegan_v.snapshot import SnapshotError
+from vedit.models.store import plain_name
+from vedit.progress import Progress, Task
+from vedit.training import Recipe, RecipeError, overrule
+from vedit.training_metrics import MetricsConfig, evaluator
+from vedit.training_watch import Keeper, Watch, WatchConfig
+
+Evaluate = Callable[[Generator], dict[str, float]]
+VIDEOS = frozenset(".3gp .avi .flv .gif .m4v .mkv .mov .mp4 .mpeg .mpg .ogv .ts .webm .wmv".split())
+
+
+@dataclass(frozen=True)
+class DataConfig(Config):
+    """Where the clips are (`path`, a folder or .zip of frames) and how they are drawn; `workers` threads read them ahead."""
+
+    path: str = ""
+    flip: bool = False
+    max_span: int = 32
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        self._require(isinstance(self.path, str), "path", "the path of a data set")
+        self._require_counts("workers", least=0, most=256)
+        self.sampling  # noqa: B018 - checks flip and max_span
+
+    @property
+    def sampling(self) -> SamplingConfig:
+        """The part that the steps of a run depend on."""
+        return SamplingConfig(self.flip, self.max_span)
+
+
+@dataclass(frozen=True)
+class GameRecipe(Config):
+    """A recipe of a generator for a person's own clips: `data`, the run (`game`, see GameConfig), and what is kept and looked at.
+
+    The state is written every `save_every` steps, which is the most that a killed run loses. `begin_with` names an official snapshot
+    (.pkl), another run's state.pt or a generator's file to go on from; `begin_discriminator` a discriminator's where that has none.
+    """
+
+    name: str
+    game: GameConfig
+    data: DataConfig = field(default_factory=DataConfig)
+    save_every: int = 500
+    begin_with: str = ""
+    begin_discriminator: str = ""
+    watch: WatchConfig = field(default_factory=WatchConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
+
+    def __post_init__(self) -> None:
+        tables: dict[str, type[Config]] = {"data": DataConfig, "watch": WatchConfig, "metrics": MetricsConfig}
+        for key, kind in tables.items():
+            if isinstance(value := getattr(self, key), dict):
+                object.__setattr__(self, key, kind.from_dict(value))
+            self._require(isinstance(getattr(self, key), kind), key, "a table")
+        game: Any = self.game
+        if isinstance(game, dict):
+            self._require("sampling" not in game, "game", "no table sampling: flip and max_span belong into [data]")
+            game = GameConfig.from_dict({**game, "sampling": self.data.sampling})
+        self._require(isinstance(game, GameConfig), "game", "a table")
+        object.__setattr__(self, "game", replace(game, sampling=self.data.sampling))
+        self._require(isinstance(self.name, str) and plain_name(self.name), "name", "letters, digits, '.', '_', '+' and '-'")
+        self._require_counts("save_every")
+        for key in ("begin_with", "begin_discriminator"):
+            self._require(isinstance(getattr(self, key), str), key, "a file")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as plain data, as its file has it."""
+        values = super().to_dict()
+        del values["game"]["sampling"]
+        return values
+
+
+def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe | GameRecipe:
+    """The recipe in a TOML file, of the game on clips if it has a table [game], with `changes` as for `Recipe.read`; raises RecipeError."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        if not values.keys() & {"game", "data"}:
+            return Recipe.read(path, changes)
+        for change in changes:
+            overrule(values, change)
+        return GameRecipe.from_dict(values)
+    except OSError as error:
+        raise RecipeError(f"{path}: {error.strerror}; name an existing recipe such as recipes/custom-256.toml") from None
+    except RecipeError:
+        raise
+    except ValueError as error:  # ConfigError, broken TOML and broken text among them
+        raise RecipeError(f"{path}: {error}") from None
+
+
+def train_game(
+    recipe: GameRecipe, out: Path, *, resume: bool = False, device: str = "cpu", ranks: Ranks | None = None, evaluate: Evaluate | None = None
+) -> Task[Path]:
+    """Play the game of a recipe in the folder `out`; returns the path of the trained generator (its moving average).
+
+    Writes `state.pt` (the whole state, exact resume), `NAME.safetensors` (the generator so far), `snapshots/`, `log.jsonl`, sheets and
+    sample videos; of several processes the first one does. `evaluate` replaces the recipe's metrics. Raises RecipeError, DataError, TrainingDiverged.
+    """
+    ranks = ranks or Ranks()
+    clips = open_clips(recipe)
+    try:
+        game = Game(recipe.game, clips, ranks=ranks, device=device, workers=recipe.data.workers)
+    except (DataError, ConfigError) as error:
+        raise RecipeError(f"{recipe.data.path}: {error}") from None
+    try:
+        _begin(game, recipe, out, resume)
+        ranks.wait()  # nobody writes before all could begin
+        return (yield from _run(game, recipe, out, evaluate))
+    finally:
+        game.close()
+        clips.close()
+
+
+def _run(game: Game, recipe: GameRecipe, out: Path, evaluate: Evaluate | None) -> Task[Path]:
+    """The loop: every process plays, the first one writes."""
+    desk = _Desk(game, recipe, out, evaluate) if game.ranks.first else None
+    total = recipe.game.total_steps
+    try:
+        for event in game.run():
+            if desk is not None:
+                desk.watch.note(event, game)
+            if game.healthy and game.step == event.step:
+                if desk is not None:
+                    desk.keep(event)
+                if event.step % recipe.save_every == 0 or event.step == total:
+                    game.save(out / "state.pt")
+            note = " ".join(f"{key} {event.figures[key]:.3f}" for key in ("generator", "discriminator") if key in event.figures)
+            yield Progress("train", event.step, total, note)
+    finally:
+        if desk is not None:
+            desk.watch.close()
+    return out / f"{recipe.name}.safetensors"
+
+
+class _Desk:
+    """What the first process keeps of a run."""
+
+    def __init__(self, game: Game, recipe: GameRecipe, out: Path, evaluate: Evaluate | None) -> None:
+        self.game, self.recipe = game, recipe
+        self.evaluate = evaluate or evaluator(recipe.metrics, recipe.data.path, str(game.device))
+        out.mkdir(parents=True, exist_ok=True)  # not before the run can begin
+        self.keeper = Keeper(out, recipe.name, recipe.watch.keep, recipe.metrics.best)
+        self.watch = Watch(recipe.watch, game, out)
+
+    def keep(self, event: GameEvent) -> None:
+        """Write generator, sheet and figures, whatever of them is due."""
+        recipe, last = self.recipe, event.step == self.recipe.game.total_steps
+        saved, shown, measured = (last or event.step % every == 0 for every in (recipe.save_every, recipe.watch.sheet_every, recipe.metrics.every))
+        measured = measured and self.evaluate is not None
+        if saved or shown or measured:
+            origin = {"recipe": recipe.name, "data": Path(recipe.data.path).name, "steps": str(event.step)}
+            save_generator(self.game.ema, self.keeper.result, half=False, **origin)
+        if shown:
+            self.watch.show(event.step, self.game)
+            self.keeper.keep(event.step)
+        if measured and self.evaluate is not None:
+            figures = self.evaluate(self.game.ema)
+            self.watch.measured(event, figures)
+            self.keeper.compare(event.step, figures)
+
+
+def _begin(game: Game, recipe: GameRecipe, out: Path, resume: bool) -> None:
+    """Go on with the run in `out`, or begin one, from other weights where the recipe says so."""
+    state = out / "state.pt"
+    if state.exists():
+        if not resume:
+            raise RecipeError(f"{out} already holds a run; go on with --resume or choose another folder")
+        try:
+            game.load(state)
+        except (ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise RecipeError(f"the run in {out} cannot go on ({' '.join(str(error).split())[:300]}); choose another --out") from error
+        return
+    for key in ("begin_with", "begin_discriminator"):
+        if path := getattr(recipe, key):
+            try:
+                taken = begin_with(game, Path(path))
+            except (CheckpointError, SnapshotError) as error:
+                raise RecipeError(f"{key}: {error}") from error
+            if key == "begin_discriminator" and "discriminator" not in taken:
+                raise RecipeError(f"{key}: {path} holds no discriminator; give a file that does, or leave the key out")
+
+
+def open_clips(recipe: GameRecipe) -> ClipDataset:
+    """The recipe's data set; raises RecipeError where there is none, or where it is a folder of videos."""
+    if not recipe.data.path:
+        raise RecipeError("the recipe names no data; give --data DATASET, a folder or .zip made by `vedit data prepare`")
+    path, size = Path(recipe.data.path), recipe.game.generator.resolution
+    if holds_videos(path):
+        made = f"{path.stem or 'clips'}.zip"
+        raise RecipeError(f"{path} holds videos, wanted clips as frames; run `vedit data prepare {path} -o {made} --size {size}`, then give --data {made}")
+    try:
+        return ClipDataset.open(path, resolution=size)
+    except DataError as error:
+        raise RecipeError(f"{error} (`vedit data check {path}` tells more)") from error
+
+
+def holds_videos(path: Path) -> bool:
+    """Whether there is a video where a data set is wanted."""
+    if path.is_dir():
+        return any(entry.suffix.lower() in VIDEOS for entry in path.iterdir())
+    return path.suffix.lower() in VIDEOS

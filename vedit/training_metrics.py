@@ -1,0 +1,53 @@
+"""Figures of a generator while it is trained, taken against the clips it is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from stylegan_v import Generator
+from stylegan_v.config import Config
+from vedit.progress import finish
+
+
+@dataclass(frozen=True)
+class MetricsConfig(Config):
+    """Which figures are taken (`names`, such as fid and fvd16, none by default), every so many steps, with which features.
+
+    `best` is the figure, lower being better, by whose least value a generator is kept: `fvd16-squeeze`, for instance.
+    """
+
+    names: tuple[str, ...] = ()
+    every: int = 5000
+    clips: int = 256
+    features: tuple[str, ...] = ("auto",)
+    best: str = ""
+
+    def __post_init__(self) -> None:
+        for key in ("names", "features"):
+            value: Any = getattr(self, key)
+            good = isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
+            self._require(good, key, "a list of names")
+            object.__setattr__(self, key, tuple(value))
+        self._require_counts("every")
+        self._require_counts("clips", least=2)
+        self._require(isinstance(self.best, str), "best", "the name of a figure")
+        family = self.best.partition("-")[0]
+        known = not self.best or family in self.names
+        self._require(known, "best", f"a figure of those in names ({', '.join(self.names) or 'none'}), such as fvd16-squeeze")
+
+
+def evaluator(cfg: MetricsConfig, data: str, device: str) -> Callable[[Generator], dict[str, float]] | None:
+    """A function that takes a generator's figures against a data set; None where the recipe wants none. Raises its errors at once."""
+    if not cfg.names:
+        return None
+    metrics, sources = import_module("vedit.metrics"), import_module("vedit.metrics.sources")
+    settings = metrics.Settings(metrics=cfg.names, features=cfg.features, clips=cfg.clips)
+
+    def evaluate(generator: Generator) -> dict[str, float]:
+        found = finish(metrics.compare(data, sources.GeneratorSource(generator), settings, device=device.partition(":")[0]))
+        return {name: float(figure.mean) for name, figure in found.figures.items()}
+
+    return evaluate
