@@ -184,12 +184,15 @@ class ClipDataset:
         return usual
 
     def _resolution(self, wanted: int | None) -> int:
+        """The side of the frames that are returned: the wanted one if they can be shrunk to it."""
         width, height = self.size
         if width != height:
             self.problems.append(Problem("", f"has frames of {_by(self.size)} pixels, wanted squares; crop and write them again"))
         elif width and wanted is not None and not 0 < wanted <= width:
             self.problems.append(Problem("", f"has frames of {_by(self.size)} pixels, wanted at least {_by((wanted, wanted))}; write them larger"))
-        return wanted or min(width, height)
+        elif wanted is not None:
+            return wanted
+        return min(width, height)
 
     def _survey_labels(self, tables: Sequence[Entry], images: Sequence[Entry]) -> tuple[int, list[Label]]:
         """The size of the labels, and the label of every clip."""

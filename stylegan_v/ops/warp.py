@@ -73,7 +73,7 @@ def half_band() -> tuple[float, ...]:
     """A symmetric low-pass filter of 21 taps, sum 1, with the gain of the wavelet sym6 and no phase.
 
     That gain is the root of (1 - y)⁶ Σ C(5 + k, k) yᵏ with y = sin²(ω/2), k = 0 … 5: smooth, so its series falls below 10⁻⁴ after eight
-    terms. Doubled and halved by it, any image comes back to within 4 · 10⁻⁵ of its range.
+    terms. Doubled and halved by it, any image comes back to within 10⁻⁴ of its largest value.
     """
     angles = torch.arange(1024, dtype=torch.float64) * (2 * math.pi / 1024)
     y = (angles / 2).sin().square()
