@@ -196,16 +196,7 @@ class Game:
         """Logits [N] (patches apart: [N, P]) of every judge on augmented clips."""
         if self.ada.p:
             frames = self.augment.apply(frames, self.augment.draw_for(seeds.tolist(), self.ada.p))
-        logits = []
-        for judge in self.judges.values():
-            if isinstance(judge, ImageDiscriminator):
-                one = frames[torch.arange(len(frames)), seeds.to(frames.device) % frames.shape[1]]
-                logits.append(judge(one.unsqueeze(1), c if self.cfg.generator.c_dim else None).squeeze(1))
-            elif isinstance(judge, VideoDiscriminator):
-                logits.append(judge(frames))
-            else:
-                logits.append(judge(frames, t, c))
-        return logits
+        return judge_clips(self.judges, frames, t, c, seeds)
 
     def _settle(self, params: Iterable[nn.Parameter], figures: Tensor) -> tuple[bool, Tensor, float]:
         return settle(list(params), figures, self.ranks, self.guard, mend=self.cfg.precision == "fp16")
@@ -300,6 +291,24 @@ def make_judges(cfg: GameConfig) -> nn.ModuleDict:
         return nn.ModuleDict({"clip": Discriminator(cfg.discriminator)})
     assert cfg.image_discriminator is not None and cfg.video_discriminator is not None
     return nn.ModuleDict({"image": ImageDiscriminator(cfg.image_discriminator), "video": VideoDiscriminator(cfg.video_discriminator)})
+
+
+def judge_clips(judges: nn.ModuleDict, frames: Tensor, t: Tensor, c: Tensor | None, seeds: Tensor) -> list[Tensor]:
+    """Logits [N] ([N, P] of a video discriminator's patches) of every judge on clips [N, T, 3, H, W].
+
+    MoCoGAN's judge of images sees one frame of each clip, which `seeds` [N] choose; c [N, 0] or none where there are no labels.
+    """
+    c = c if c is not None and c.shape[1] else None
+    logits = []
+    for judge in judges.values():
+        if isinstance(judge, ImageDiscriminator):
+            one = frames[torch.arange(len(frames)), seeds.to(frames.device) % frames.shape[1]]
+            logits.append(judge(one.unsqueeze(1), c).squeeze(1))
+        elif isinstance(judge, VideoDiscriminator):
+            logits.append(judge(frames))
+        else:
+            logits.append(judge(frames, t, c))
+    return logits
 
 
 def to_floats(pixels: Tensor) -> Tensor:
