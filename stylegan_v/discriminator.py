@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +12,45 @@ from stylegan_v.config import DiscriminatorConfig
 from stylegan_v.layers import Conv2d, Linear
 from stylegan_v.mapping import Mapping
 
-if TYPE_CHECKING:
-    from stylegan_v.mocogan import ImageDiscriminatorConfig
-
 SKIP_GAIN = math.sqrt(0.5)
+
+
+class BlockConfig(Protocol):
+    """What the residual blocks and the epilogue want to know. With one frame nothing is concatenated, and `concat_res` fits no block."""
+
+    @property
+    def resolution(self) -> int:
+        """Of the frames."""
+        ...
+
+    @property
+    def concat_res(self) -> int:
+        """Where the frames of a clip become channels."""
+        ...
+
+    @property
+    def num_frames(self) -> int:
+        """T."""
+        ...
+
+    @property
+    def num_frames_div_factor(self) -> int:
+        """By how much the channels are divided before they are concatenated."""
+        ...
+
+    @property
+    def mbstd_group_size(self) -> int:
+        """G of the minibatch standard deviation."""
+        ...
+
+    @property
+    def conv_clamp(self) -> float | None:
+        """Bound of the activations, if any."""
+        ...
+
+    def channels(self, resolution: int) -> int:
+        """Feature channels at a resolution."""
+        ...
 
 
 class FourierTime(nn.Module):
@@ -55,7 +90,7 @@ class TimeDifferenceEncoder(nn.Module):
 class ResidualBlock(nn.Module):
     """Halve the resolution; the block that runs at `concat_res` takes the frames of a clip side by side."""
 
-    def __init__(self, cfg: DiscriminatorConfig | ImageDiscriminatorConfig, resolution: int) -> None:
+    def __init__(self, cfg: BlockConfig, resolution: int) -> None:
         super().__init__()
         here, out = cfg.channels(resolution), cfg.channels(resolution // 2)
         into = here
@@ -86,17 +121,17 @@ class ResidualBlock(nn.Module):
 class Epilogue(nn.Module):
     """4×4 features to a vector, after one channel that tells how much the clips of a batch differ."""
 
-    def __init__(self, cfg: DiscriminatorConfig | ImageDiscriminatorConfig) -> None:
+    def __init__(self, cfg: BlockConfig, out_dim: int | None = None) -> None:
         super().__init__()
         channels = cfg.channels(4)
         into = channels // cfg.num_frames_div_factor if cfg.concat_res == 4 else channels
         self.group_size = cfg.mbstd_group_size
         self.conv = Conv2d(into + 1, channels, 3, clamp=cfg.conv_clamp)
         self.fc = Linear(channels * 16, channels, act=True)
-        self.out = Linear(channels, channels)
+        self.out = Linear(channels, channels if out_dim is None else out_dim)
 
     def forward(self, x: Tensor, path: str) -> Tensor:
-        """[N, C, 4, 4] → [N, channels(4)]."""
+        """[N, C, 4, 4] → [N, channels(4) or out_dim]."""
         x = torch.cat([x, self._spread(x)], dim=1)
         x = self.conv(x, path=path).to(self.fc.weight.dtype)
         return self.out(self.fc(x.flatten(1)))

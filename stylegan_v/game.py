@@ -170,7 +170,8 @@ class Game:
         sums = torch.zeros(1, device=self.device)
         for part, (clips, t, c) in zip(parts, real, strict=True):
             frames = to_floats(clips).requires_grad_(True)
-            penalty = sum_of(r1_penalty(logits, frames) for logits in self._judge(frames, t, c, part.seeds[:, FOR_R1]))
+            judged = zip(self.judges, self._judge(frames, t, c, part.seeds[:, FOR_R1]), strict=True)
+            penalty = sum_of(self._penalty(name, logits, frames) for name, logits in judged)
             weight = len(clips) / self.cfg.batch
             (penalty * (self.cfg.gamma / 2 * self.cfg.r1_interval * weight)).backward()
             sums[0] += penalty.detach() * weight
@@ -178,6 +179,11 @@ class Game:
         if good:
             self._take(self.judge_optimizer, self._judge_rates())
         return good, {"r1": float(figures[0])}
+
+    def _penalty(self, name: str, logits: Tensor, frames: Tensor) -> Tensor:
+        """R1 of one judge, averaged over the frames that it sees, of which MoCoGAN's for images sees one; of patches' logits the mean counts."""
+        penalty = r1_penalty(logits.reshape(len(frames), -1).mean(dim=1), frames)
+        return penalty * self.cfg.num_frames if name == "image" else penalty
 
     def _frames(self, w: Tensor, part: Inputs) -> Tensor:
         """Clips [N, T, 3, H, W] of contents w [N, D]."""
@@ -187,10 +193,10 @@ class Game:
         return frames
 
     def _judge(self, frames: Tensor, t: Tensor, c: Tensor | None, seeds: Tensor) -> list[Tensor]:
-        """Logits of every judge on augmented clips."""
+        """Logits [N] (patches apart: [N, P]) of every judge on augmented clips."""
         if self.ada.p:
             frames = self.augment.apply(frames, self.augment.draw_for(seeds.tolist(), self.ada.p))
-        return [judge(frames, t, c) for judge in self.judges.values()]
+        return judge_clips(self.judges, frames, t, c, seeds)
 
     def _settle(self, params: Iterable[nn.Parameter], figures: Tensor) -> tuple[bool, Tensor, float]:
         return settle(list(params), figures, self.ranks, self.guard, mend=self.cfg.precision == "fp16")
@@ -233,8 +239,11 @@ class Game:
         dtype = DTYPES[self.cfg.precision]
         self.generator.set_precision(dtype, self.cfg.generator.num_fp16_res or None)
         for judge in self.judges.values():
-            assert isinstance(judge, Discriminator | ImageDiscriminator | VideoDiscriminator)
-            judge.set_precision(dtype, getattr(judge.cfg, "num_fp16_res", 0) or None)
+            if isinstance(judge, Discriminator):
+                judge.set_precision(dtype, judge.cfg.num_fp16_res or None)
+            else:
+                assert isinstance(judge, ImageDiscriminator | VideoDiscriminator)
+                judge.compute_dtype = dtype
 
     def _freeze(self) -> None:
         for judge in self.judges.values():
@@ -252,7 +261,7 @@ class Game:
         return self.cfg.r1_interval / (self.cfg.r1_interval + 1) if self.cfg.gamma else 1.0
 
     def _judge_rates(self) -> list[float]:
-        factors = [judge.cfg.lr_factor if isinstance(judge, VideoDiscriminator) else 1.0 for judge in self.judges.values()]
+        factors = [self.cfg.video_lr_factor if isinstance(judge, VideoDiscriminator) else 1.0 for judge in self.judges.values()]
         return [self.cfg.lr * self._laziness * factor for factor in factors]
 
 
@@ -282,6 +291,24 @@ def make_judges(cfg: GameConfig) -> nn.ModuleDict:
         return nn.ModuleDict({"clip": Discriminator(cfg.discriminator)})
     assert cfg.image_discriminator is not None and cfg.video_discriminator is not None
     return nn.ModuleDict({"image": ImageDiscriminator(cfg.image_discriminator), "video": VideoDiscriminator(cfg.video_discriminator)})
+
+
+def judge_clips(judges: nn.ModuleDict, frames: Tensor, t: Tensor, c: Tensor | None, seeds: Tensor) -> list[Tensor]:
+    """Logits [N] ([N, P] of a video discriminator's patches) of every judge on clips [N, T, 3, H, W].
+
+    MoCoGAN's judge of images sees one frame of each clip, which `seeds` [N] choose; c [N, 0] or none where there are no labels.
+    """
+    c = c if c is not None and c.shape[1] else None
+    logits = []
+    for judge in judges.values():
+        if isinstance(judge, ImageDiscriminator):
+            one = frames[torch.arange(len(frames)), seeds.to(frames.device) % frames.shape[1]]
+            logits.append(judge(one.unsqueeze(1), c).squeeze(1))
+        elif isinstance(judge, VideoDiscriminator):
+            logits.append(judge(frames))
+        else:
+            logits.append(judge(frames, t, c))
+    return logits
 
 
 def to_floats(pixels: Tensor) -> Tensor:

@@ -64,9 +64,10 @@ class SamplingConfig(Config):
 class GameConfig(Config):
     """A whole run of the adversarial game. A clip counts as one image: `kimg` thousand of them in `batch`es.
 
-    Judges are either `discriminator`, on its number of frames a clip (2, 3 or more), or MoCoGAN's pair `image_discriminator` and
-    `video_discriminator` on consecutive frames. A batch is worked off in micro-batches of `micro_batch` clips (0: each process's share at
-    once), which are also what the minibatch standard deviation sees: with the same ones, any number of processes takes the same steps.
+    Judges are either `discriminator`, on its number of frames a clip (2, 3 or more), or MoCoGAN's pair on 16 consecutive frames:
+    `image_discriminator`, which is shown one of them at random, and `video_discriminator`, whose rate is times `video_lr_factor`.
+    A batch is worked off in micro-batches of `micro_batch` clips (0: each process's share at once), which are also what the minibatch
+    standard deviation sees: with the same ones, any number of processes takes the same steps.
 
     Both sides have the rate `lr` and Adam's betas (0, 0.99); the discriminator's are raised to the power c = interval / (interval + 1), and
     its rate is times c, because of the steps that R1 takes in between. `r1_gamma` none is 0.0002 · resolution² / batch, `ema_kimg`
@@ -86,6 +87,7 @@ class GameConfig(Config):
     batch: int = 64
     micro_batch: int = 0
     lr: float = 0.0025
+    video_lr_factor: float = 0.1
     r1_gamma: float | None = None
     r1_interval: int = 16
     ema_kimg: float | None = None
@@ -119,7 +121,7 @@ class GameConfig(Config):
         self._require_counts("seed", least=0, most=1 << 62)
         self._require_counts("batch", "r1_interval")
         self._require_counts("micro_batch", "freeze", least=0)
-        self._require_positive("kimg", "lr", "ema_ramp")
+        self._require_positive("kimg", "lr", "video_lr_factor", "ema_ramp")
         self._require(self.r1_gamma is None or 0 <= self.r1_gamma < 1e9, "r1_gamma", "a number from 0 or none")
         self._require(self.ema_kimg is None or 0 < self.ema_kimg < 1e9, "ema_kimg", "a positive number or none")
         self._check_judges()
@@ -132,7 +134,7 @@ class GameConfig(Config):
         both = self.discriminator is None and None not in pair
         self._require(one or both, "discriminator", "this table alone, or image_discriminator and video_discriminator without it")
         for key, judge in self._judges().items():
-            for what in ("resolution", "c_dim"):
+            for what in ("resolution", "c_dim") if hasattr(judge, "c_dim") else ("resolution",):
                 found, wanted = getattr(judge, what), getattr(self.generator, what)
                 self._require(found == wanted, key, f"{what} {wanted} as the generator has, not {found}")
         motion: Any = self.generator.motion
@@ -157,17 +159,17 @@ class GameConfig(Config):
         """Raise ConfigError unless micro-batches of `micro` clips divide into the groups of the minibatch standard deviation."""
         for judge in (self.discriminator, self.image_discriminator):
             if judge is not None:
-                together = micro * (judge.frames if isinstance(judge, ImageDiscriminatorConfig) else 1)
-                group = min(judge.mbstd_group_size, together)
+                group = min(judge.mbstd_group_size, micro)
                 wanted = f"so many that {micro} clips at a time divide into groups of {group} (mbstd_group_size)"
-                self._require(together % group == 0, "micro_batch", wanted)
+                self._require(micro % group == 0, "micro_batch", wanted)
 
     def _check_precision(self) -> None:
         self._require(self.precision in ("fp32", "bf16", "fp16"), "precision", "'fp32', 'bf16' or 'fp16'")
         if self.precision != "fp16":
             return
-        for network in (self.generator, self.discriminator, self.image_discriminator):
-            good = network is None or (network.num_fp16_res > 0 and network.conv_clamp is not None)
+        self._require(self.discriminator is not None, "precision", "'bf16' or 'fp32' with MoCoGAN's pair")
+        for network in (self.generator, self.discriminator):
+            good = network is not None and network.num_fp16_res > 0 and network.conv_clamp is not None
             self._require(good, "precision", "'bf16' or 'fp32', or else num_fp16_res (4) and conv_clamp (256) in generator and discriminator")
 
     def _judges(self) -> dict[str, Config]:

@@ -1,10 +1,13 @@
-"""The pair of discriminators of MoCoGAN (Tulyakov et al. 2018) for a StyleGAN2 backbone: one for frames, one for what moves."""
+"""The two discriminators of MoCoGAN with a StyleGAN2 backbone: one for single frames, one for 16 consecutive ones.
+
+The generator of this baseline is `GeneratorConfig(motion_in="styles", input_kind="const", motion=MotionConfig(kind="lstm", distance=1,
+integer_t=True))`. Tulyakov et al., MoCoGAN, CVPR 2018; Skorokhodov et al., StyleGAN-V, CVPR 2022, compare with it.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -12,38 +15,32 @@ from torch import Tensor, nn
 
 from stylegan_v.config import Config
 from stylegan_v.discriminator import Epilogue, ResidualBlock
-from stylegan_v.layers import Linear, activate
+from stylegan_v.layers import GAIN, SLOPE
 from stylegan_v.mapping import Mapping
 
-MOVING = 4  # layers of the video discriminator that see several frames at once
-REACH = 4  # frames that each of them sees
+HIDDEN = 4  # convolutions before the one that gives the logits
+KERNEL = 4  # a side, in time and space: five of them, unpadded in time, make one moment of 16 frames
+NUM_FRAMES = 1 + (HIDDEN + 1) * (KERNEL - 1)
 
 
 @dataclass(frozen=True)
 class ImageDiscriminatorConfig(Config):
-    """StyleGAN2's discriminator for single frames; of every clip it judges `frames`, evenly spaced."""
+    """StyleGAN2's discriminator, residual, for single frames."""
 
     resolution: int
-    frames: int = 2
     c_dim: int = 0
     channel_base: int = 16384
     channel_max: int = 512
     mbstd_group_size: int = 4
     conv_clamp: float | None = None
-    num_fp16_res: int = 0
     mapping_lr_multiplier: float = 0.01
-
-    # What the blocks ask for that this network shares with the clips' discriminator: here frames never meet.
-    concat_res: ClassVar[int] = 0
-    num_frames: ClassVar[int] = 1
-    num_frames_div_factor: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         self._require_resolution()
-        self._require(self.resolution >= 8, "resolution", "8 or more")
-        self._require_counts("frames", "channel_max", "mbstd_group_size")
+        self._require(self.resolution >= 8, "resolution", "a power of two from 8 to 4096")
+        self._require_counts("channel_max", "mbstd_group_size")
         self._require_counts("channel_base", least=self.resolution)
-        self._require_counts("c_dim", "num_fp16_res", least=0)
+        self._require_counts("c_dim", least=0)
         self._require_positive("mapping_lr_multiplier")
         self._require(self.conv_clamp is None or self.conv_clamp > 0, "conv_clamp", "a positive number or none")
 
@@ -51,41 +48,28 @@ class ImageDiscriminatorConfig(Config):
         """Feature channels at a resolution."""
         return min(self.channel_base // resolution, self.channel_max)
 
-
-
-@dataclass(frozen=True)
-class VideoDiscriminatorConfig(Config):
-    """Convolutions over space and time on `num_frames` consecutive frames; its learning rate is `lr_factor` times the other's."""
-
-    resolution: int
-    num_frames: int = 16
-    c_dim: int = 0
-    channel_base: int = 2048
-    channel_max: int = 512
-    lr_factor: float = 0.1
-    mapping_lr_multiplier: float = 0.01
-
-    def __post_init__(self) -> None:
-        self._require_resolution()
-        self._require(self.resolution >= 8, "resolution", "8 or more")
-        self._require_counts("channel_max")
-        self._require_counts("num_frames", least=1 + (REACH - 1) * min(MOVING, self.layers), most=1024)
-        self._require_counts("channel_base", least=self.resolution)
-        self._require_counts("c_dim", least=0)
-        self._require_positive("lr_factor", "mapping_lr_multiplier")
+    @property
+    def concat_res(self) -> int:
+        """0: no block concatenates frames."""
+        return 0
 
     @property
-    def layers(self) -> int:
-        """Halvings of the frames' size down to 4×4."""
-        return self.resolution.bit_length() - 3
+    def num_frames(self) -> int:
+        """1: a frame is judged by itself."""
+        return 1
 
-    def channels(self, resolution: int) -> int:
-        """Feature channels at a resolution."""
-        return min(self.channel_base // resolution, self.channel_max)
+    @property
+    def num_frames_div_factor(self) -> int:
+        """1: no block saves channels for others."""
+        return 1
 
 
 class ImageDiscriminator(nn.Module):
-    """Logits [N · frames] of clips' frames [N, T, 3, H, W]; times play no part."""
+    """Logits of single frames: frames [N, T, 3, H, W] in [-1, 1] → [N, T], every frame by itself.
+
+    MoCoGAN shows it one random frame of each clip. The minibatch standard deviation compares the N·T frames in groups, so hand in
+    frames of one clip only where that is wanted.
+    """
 
     def __init__(self, cfg: ImageDiscriminatorConfig) -> None:
         super().__init__()
@@ -93,87 +77,92 @@ class ImageDiscriminator(nn.Module):
         self.resolutions = [cfg.resolution >> i for i in range(cfg.resolution.bit_length() - 3)]  # down to 8
         for resolution in self.resolutions:
             setattr(self, f"b{resolution}", ResidualBlock(cfg, resolution))
-        self.b4 = Epilogue(cfg)
-        self.head = Head(cfg.channels(4), cfg.c_dim, cfg.mapping_lr_multiplier)
-        self.compute_dtype, self.reduced_from = torch.float32, 4
+        self.cmap_dim = cfg.channels(4)
+        self.b4 = Epilogue(cfg, out_dim=self.cmap_dim if cfg.c_dim else 1)
+        if cfg.c_dim:
+            self.mapping = Mapping(0, self.cmap_dim, c_dim=cfg.c_dim, lr_multiplier=cfg.mapping_lr_multiplier)
+        self.compute_dtype = torch.float32
 
-    def set_precision(self, dtype: torch.dtype, highest: int | None = None) -> ImageDiscriminator:
-        """Run the convolutions, of the `highest` resolutions alone if given, in `dtype`; the rest and all weights stay float32."""
-        self.compute_dtype = dtype
-        self.reduced_from = 4 if highest is None else 2 * self.cfg.resolution >> highest
-        return self
-
-    def forward(self, frames: Tensor, t: Tensor, c: Tensor | None = None) -> Tensor:
-        """Logits [N · frames] of frames [N, T, 3, H, W], clip by clip."""
-        count = min(self.cfg.frames, frames.shape[1])
-        chosen = [i * frames.shape[1] // count for i in range(count)]
-        x = frames[:, chosen].flatten(0, 1)
+    def forward(self, frames: Tensor, c: Tensor | None = None, path: str = "fast") -> Tensor:
+        """Logits [N, T]; labels c [N, c_dim] belong to the clips. ValueError for frames of another size."""
+        size = self.cfg.resolution
+        if frames.ndim != 5 or frames.shape[2:] != (3, size, size):
+            raise ValueError(f"this discriminator wants frames [N, T, 3, {size}, {size}], not {list(frames.shape)}")
+        x = frames.flatten(0, 1).to(self.compute_dtype)
+        if path == "fast":
+            x = x.contiguous(memory_format=torch.channels_last)
         for resolution in self.resolutions:
-            x = getattr(self, f"b{resolution}")(x.to(self._dtype_at(resolution)), "fast")
-        x = self.b4(x.to(self._dtype_at(4)), "fast")
-        return self.head(x, None if c is None else c.repeat_interleave(count, dim=0))
+            x = getattr(self, f"b{resolution}")(x, path)
+        x = self.b4(x, path).unflatten(0, frames.shape[:2])  # [N, T, 1 or cmap_dim]
+        if self.cfg.c_dim:
+            x = (x * self.mapping.w(None, c).unsqueeze(1)).sum(dim=2, keepdim=True) / math.sqrt(self.cmap_dim)
+        return x.squeeze(2)
 
-    def _dtype_at(self, resolution: int) -> torch.dtype:
-        return self.compute_dtype if resolution >= self.reduced_from else torch.float32
+
+@dataclass(frozen=True)
+class VideoDiscriminatorConfig(Config):
+    """The 3-D convolutions: `channels` after the first one, twice as many after each of the next three, at most `channel_max`."""
+
+    resolution: int
+    channels: int = 64
+    channel_max: int = 512
+
+    def __post_init__(self) -> None:
+        self._require_resolution()
+        self._require(self.resolution >= 32, "resolution", "a power of two from 32 to 4096")
+        self._require_counts("channels", "channel_max", most=1 << 14)
+
+    @property
+    def num_frames(self) -> int:
+        """16, which the convolutions bring down to one moment."""
+        return NUM_FRAMES
+
+    def widths(self) -> list[int]:
+        """Channels from the frames to the logits."""
+        return [3, *(min(self.channels << i, self.channel_max) for i in range(HIDDEN)), 1]
+
+
+class Conv3d(nn.Module):
+    """4×4×4 convolution, unpadded in time, halving the frame; weights at unit variance, scaled when used."""
+
+    def __init__(self, in_channels: int, out_channels: int, act: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, KERNEL, KERNEL, KERNEL))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.gain = (GAIN if act else 1.0) / math.sqrt(in_channels * KERNEL**3)
+        self.act = act
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, I, T, H, W] → [N, O, T - 3, H / 2, W / 2]."""
+        bias = self.bias * GAIN if self.act else self.bias
+        y = F.conv3d(x, (self.weight * self.gain).to(x.dtype), bias.to(x.dtype), stride=(1, 2, 2), padding=(0, 1, 1))
+        return F.leaky_relu(y, SLOPE) if self.act else y
 
 
 class VideoDiscriminator(nn.Module):
-    """Logits [N] of clips [N, T, 3, H, W] of consecutive frames."""
+    """Logits of patches of clips: frames [N, 16, 3, H, W] in [-1, 1], consecutive, → [N, P], P = (H / 32)².
+
+    Each logit sees all 16 frames of a part of 94 × 94 pixels, as in MoCoGAN; the loss is the mean over patches, and R1 is taken of
+    `logits.mean(dim=1)`, so that it does not grow with the frame. Where MoCoGAN normalises over the batch, here weights are
+    equalised and nothing is normalised: batch statistics would couple the clips (R1's gradients with them) and differ from
+    process to process, and R1 holds the scale. Labels are left to the image discriminator.
+    """
 
     def __init__(self, cfg: VideoDiscriminatorConfig) -> None:
         super().__init__()
         self.cfg = cfg
-        width = 3
-        for i in range(cfg.layers):
-            out = cfg.channels(cfg.resolution >> (i + 1))
-            setattr(self, f"conv{i}", Conv3d(width, out, REACH if i < MOVING else 1))
-            width = out
-        self.fc = Linear(width * 16, cfg.channels(4), act=True)
-        self.head = Head(cfg.channels(4), cfg.c_dim, cfg.mapping_lr_multiplier)
+        widths = cfg.widths()
+        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        self.layers = nn.ModuleList([Conv3d(a, b, act=i < HIDDEN) for i, (a, b) in enumerate(pairs)])
         self.compute_dtype = torch.float32
 
-    def set_precision(self, dtype: torch.dtype, highest: int | None = None) -> VideoDiscriminator:
-        """Run the convolutions in `dtype`, but never in float16, whose range their sums leave; weights stay float32."""
-        self.compute_dtype = torch.float32 if dtype == torch.float16 else dtype
-        return self
-
-    def forward(self, frames: Tensor, t: Tensor, c: Tensor | None = None) -> Tensor:
-        """Logits [N] of frames [N, T, 3, H, W]; raises ValueError for another number of frames than configured."""
-        if frames.shape[1] != self.cfg.num_frames:
-            raise ValueError(f"this discriminator wants {self.cfg.num_frames} consecutive frames a clip, not {frames.shape[1]}")
+    def forward(self, frames: Tensor) -> Tensor:
+        """Logits [N, P]; ValueError for another number or size of frames."""
+        size = self.cfg.resolution
+        if frames.ndim != 5 or frames.shape[1:] != (NUM_FRAMES, 3, size, size):
+            found = list(frames.shape)
+            raise ValueError(f"the video discriminator wants {NUM_FRAMES} consecutive frames a clip, [N, {NUM_FRAMES}, 3, {size}, {size}], not {found}")
         x = frames.transpose(1, 2).to(self.compute_dtype)  # [N, 3, T, H, W]
-        for i in range(self.cfg.layers):
-            x = getattr(self, f"conv{i}")(x)
-        x = x.to(self.fc.weight.dtype).mean(dim=2)  # what is left of time
-        return self.head(self.fc(x.flatten(1)), c)
-
-
-class Conv3d(nn.Module):
-    """Equalised convolution over `reach` frames and 4×4 places that halves height and width, then the leaky ReLU times sqrt(2)."""
-
-    def __init__(self, in_channels: int, out_channels: int, reach: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, reach, 4, 4))
-        self.bias = nn.Parameter(torch.zeros(out_channels))
-        self.weight_gain = 1 / math.sqrt(in_channels * reach * 16)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [N, in, T, H, W] to [N, out, T - reach + 1, H / 2, W / 2]."""
-        weight = (self.weight * self.weight_gain).to(x.dtype)
-        return activate(F.conv3d(x, weight, self.bias.to(x.dtype), stride=(1, 2, 2), padding=(0, 1, 1)))
-
-
-class Head(nn.Module):
-    """Features to one logit; for a conditional network by their product with the labels' mapping."""
-
-    def __init__(self, width: int, c_dim: int, lr_multiplier: float) -> None:
-        super().__init__()
-        self.c_dim, self.width = c_dim, width
-        self.out = Linear(width, width if c_dim else 1)
-        if c_dim:
-            self.mapping = Mapping(0, width, c_dim=c_dim, lr_multiplier=lr_multiplier)
-
-    def forward(self, x: Tensor, c: Tensor | None) -> Tensor:
-        """[B, width] → [B]."""
-        x = self.out(x)
-        return (x * self.mapping.w(None, c)).sum(dim=1) / math.sqrt(self.width) if self.c_dim else x.squeeze(1)
+        for layer in self.layers:
+            x = layer(x)
+        return x.flatten(1).to(frames.dtype)

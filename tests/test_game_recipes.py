@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stylegan_v import Generator
-from stylegan_v.game import make_judges
+from stylegan_v.game import judge_clips, make_judges
 from tests.tiny_game import tiny_config
 from vedit.progress import finish
 from vedit.training import Recipe, RecipeError
@@ -53,7 +53,7 @@ def test_networks_of_the_small_recipes_can_be_built_and_judge_what_they_make() -
         motion_z = torch.randn(4, generator.num_motion_codes(cfg.span_of_times - 1), cfg.generator.motion.z_dim)
         with torch.no_grad():
             frames = generator(z, t, motion_z)
-            logits = [judge(frames, t, None) for judge in judges.values()]
+            logits = judge_clips(judges, frames, t, None, torch.arange(4))
         assert frames.shape == (4, cfg.num_frames, 3, cfg.generator.resolution, cfg.generator.resolution)
         assert all(values.isfinite().all() for values in logits)
 

@@ -17,8 +17,8 @@ import pytest
 import torch
 
 import vedit.training_watch
-from stylegan_v import Generator, load_generator
-from tests.tiny_game import tiny_config, write_clips
+from stylegan_v import Generator, load_generator, save_generator
+from tests.tiny_game import MOTION, tiny_config, write_clips
 from vedit import video
 from vedit.progress import finish
 from vedit.training import RecipeError
@@ -122,7 +122,7 @@ def test_a_run_that_is_killed_goes_on_and_equals_an_unbroken_one_to_the_bit(clip
     child = subprocess.Popen([sys.executable, "-c", program, json.dumps(plain.to_dict()), str(killed)], env=environment)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrainingWarning)
-        end = time.monotonic() + 120
+        end = time.monotonic() + 400
         finish(train_game(plain, unbroken))
         while not (killed / "log.jsonl").exists() or len(lines(killed)) < 5:  # four steps, and a state that is behind
             assert child.poll() is None and time.monotonic() < end
@@ -192,6 +192,23 @@ def test_two_processes_train_once_and_log_once(clips: Path, tmp_path: Path, monk
     for a, b in zip(one[:5], two[:5], strict=True):
         assert b["generator"] == pytest.approx(a["generator"], abs=1e-3)
         assert b["discriminator"] == pytest.approx(a["discriminator"], abs=1e-3)
+
+
+def test_a_run_warns_of_samples_that_stand_still(clips: Path, tmp_path: Path) -> None:
+    short = {**recipe(clips).to_dict()["game"], "kimg": 0.004, "lr": 1e-12}
+    quiet = {"log_every": 1, "sheet_every": 1, "clips": 4, "frames": 8, "tensorboard": False}
+    path = finish(train_game(recipe(clips, game=short, watch={"tensorboard": False}), tmp_path / "first"))
+    still = load_generator(path)
+    with torch.no_grad():
+        still.synthesis.b4.conv1.weight[:, -MOTION.out_dim :] = 0
+    save_generator(still, tmp_path / "still.safetensors")
+    with pytest.warns(TrainingWarning, match="step 1: frozen motion"):
+        finish(
+            train_game(
+                recipe(clips, game=short, watch=quiet, begin_with=str(tmp_path / "still.safetensors")),
+                tmp_path / "second",
+            )
+        )
 
 
 def test_the_log_of_a_killed_run_is_cut_back_to_its_state(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from stylegan_v.mocogan import (
     VideoDiscriminatorConfig,
 )
 
-IMAGE = ImageDiscriminatorConfig(16, frames=2, channel_base=128, channel_max=12, mbstd_group_size=1)
-VIDEO = VideoDiscriminatorConfig(32, channel_base=64, channel_max=6)
+IMAGE = ImageDiscriminatorConfig(16, channel_base=128, channel_max=12)
+VIDEO = VideoDiscriminatorConfig(32, channels=2, channel_max=6)
 LSTM = MotionConfig(kind="lstm", z_dim=6, v_dim=8, distance=1, max_num_frames=32, integer_t=True)
 MOCOGAN = GeneratorConfig(
     32, z_dim=7, w_dim=9, channel_base=256, channel_max=12, input_kind="const", motion=LSTM, motion_in="styles"
@@ -36,60 +36,89 @@ def draw(*shape: int, seed: int = 1) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def times(frames: Tensor) -> Tensor:
-    return torch.arange(float(frames.shape[1])).expand(frames.shape[:2])
+# The image discriminator
 
 
-# The discriminators
-
-
-def test_frames_are_judged_one_by_one() -> None:
-    judge = made(ImageDiscriminator, IMAGE).double()
+def test_frames_are_judged_one_by_one_and_both_paths_agree() -> None:
+    judge = made(ImageDiscriminator, dataclasses.replace(IMAGE, mbstd_group_size=1)).double()
     judge.compute_dtype = torch.float64
-    frames = draw(2, 2, 3, 16, 16).double()
-    logits = judge(frames, times(frames)).reshape(2, 2)
-    assert logits.std() > 0
-    torch.testing.assert_close(judge(frames.flip(1), times(frames)).reshape(2, 2), logits.flip(1))
-    sixteen = frames[:, :1].repeat(1, 16, 1, 1, 1)
-    sixteen[:, 8] = frames[:, 1]
-    torch.testing.assert_close(judge(sixteen, times(sixteen)).reshape(2, 2), logits, msg="frames 0 and 8 of 16 are looked at")
+    frames = draw(2, 3, 3, 16, 16).double()
+    logits = judge(frames)
+    assert logits.shape == (2, 3) and logits.std() > 0
+    torch.testing.assert_close(judge(frames, path="reference"), logits)
+    torch.testing.assert_close(judge(frames[1:, 2:]), logits[1:, 2:])
+    torch.testing.assert_close(judge(frames.flip(1)), logits.flip(1))
 
 
 def test_alike_frames_can_be_told_by_their_group() -> None:
-    judge = made(ImageDiscriminator, dataclasses.replace(IMAGE, frames=1, mbstd_group_size=4))
+    judge = made(ImageDiscriminator, IMAGE)
     mixed, alike = draw(4, 1, 3, 16, 16), draw(1, 1, 3, 16, 16).expand(4, 1, 3, 16, 16)
-    together = judge(torch.cat([mixed[:1], alike[1:]]), times(mixed))[0]
-    assert (judge(mixed, times(mixed))[0] - together).abs() > 1e-4
+    together = judge(torch.cat([mixed[:1], alike[1:]]))[0, 0]
+    assert (judge(mixed)[0, 0] - together).abs() > 1e-4
+    with pytest.raises(ValueError, match="groups of 4"):
+        judge(draw(2, 3, 3, 16, 16))
+
+
+def test_labels_matter_where_there_are_labels() -> None:
+    judge = made(ImageDiscriminator, dataclasses.replace(IMAGE, c_dim=3))
+    frames, c = draw(2, 2, 3, 16, 16), torch.eye(3)[:2]
+    assert judge(frames, c).shape == (2, 2)
+    assert not torch.allclose(judge(frames, c), judge(frames, c.flip(0)))
+    with pytest.raises(ValueError, match="conditional"):
+        judge(frames)
+
+
+# The video discriminator
+
+
+def test_the_video_discriminator_gives_a_logit_a_patch_of_sixteen_frames() -> None:
+    judge = made(VideoDiscriminator, VIDEO)
+    assert judge(draw(3, 16, 3, 32, 32)).shape == (3, 1)
+    wide = made(VideoDiscriminator, dataclasses.replace(VIDEO, resolution=64))
+    frames = draw(2, 16, 3, 64, 64)
+    logits = wide(frames)
+    assert logits.shape == (2, 4)
+    torch.testing.assert_close(wide(frames[1:]), logits[1:], msg="a clip depends on its batch")
+    assert not torch.allclose(wide(frames.flip(1)), logits), "the order of frames counts"
 
 
 @pytest.mark.parametrize("frame", [0, 7, 15])
 def test_every_frame_counts_for_the_video_discriminator(frame: int) -> None:
     judge = made(VideoDiscriminator, VIDEO)
     frames = draw(1, 16, 3, 32, 32).requires_grad_(True)
-    (slope,) = torch.autograd.grad(judge(frames, times(frames)).sum(), frames)
+    (slope,) = torch.autograd.grad(judge(frames).sum(), frames)
     assert slope[0, frame].abs().sum() > 0
 
 
-@pytest.mark.parametrize("count", [15, 17])
-def test_clips_of_another_length_are_refused(count: int) -> None:
-    frames = torch.zeros(1, count, 3, 32, 32)
-    with pytest.raises(ValueError, match=f"16 consecutive frames a clip, not {count}"):
-        made(VideoDiscriminator, VIDEO)(frames, times(frames))
+@pytest.mark.parametrize("shape", [(1, 15, 3, 32, 32), (1, 17, 3, 32, 32), (1, 16, 3, 64, 64), (16, 3, 32, 32)])
+def test_clips_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"16 consecutive frames a clip.*not \["):
+        made(VideoDiscriminator, VIDEO)(torch.zeros(shape))
+    with pytest.raises(ValueError, match=r"wants frames \[N, T, 3, 16, 16\]"):
+        made(ImageDiscriminator, IMAGE)(torch.zeros(shape))
+
+
+def test_signals_keep_their_size_through_the_fresh_network() -> None:
+    judge = made(VideoDiscriminator, VideoDiscriminatorConfig(32, channels=16, channel_max=32))
+    x = draw(2, 16, 3, 32, 32).transpose(1, 2)
+    for layer in judge.layers:
+        x = layer(x)
+        assert 0.3 < float(x.detach().square().mean().sqrt()) < 3
 
 
 @pytest.mark.parametrize("kind", ["image", "video"])
 def test_double_backward_of_r1_agrees_with_finite_differences(kind: str) -> None:
     if kind == "image":
-        judge, frames = made(ImageDiscriminator, IMAGE).double(), draw(4, 2, 3, 16, 16).double()
+        judge, frames = made(ImageDiscriminator, IMAGE).double(), draw(4, 1, 3, 16, 16).double()
         weight = judge.b16.conv0.weight
     else:
         judge, frames = made(VideoDiscriminator, VIDEO).double(), draw(2, 16, 3, 32, 32).double()
-        weight = judge.conv1.weight
+        weight = judge.layers[1].weight
     judge.compute_dtype = torch.float64
     frames.requires_grad_(True)
 
     def penalty() -> Tensor:
-        return r1_penalty(judge(frames, times(frames)), frames)
+        return r1_penalty(judge(frames).mean(dim=1), frames)
 
     (slope,) = torch.autograd.grad(penalty(), weight)
     step = slope / slope.norm() * 1e-6  # so small that no activation changes its side
@@ -103,15 +132,15 @@ def test_double_backward_of_r1_agrees_with_finite_differences(kind: str) -> None
 
 def test_impossible_settings_are_refused_by_key() -> None:
     for kind, values, key in (
-        (VideoDiscriminatorConfig, {"resolution": 4}, "resolution"),
-        (VideoDiscriminatorConfig, {"resolution": 64, "num_frames": 3}, "num_frames"),
+        (VideoDiscriminatorConfig, {"resolution": 16}, "resolution"),
+        (VideoDiscriminatorConfig, {"resolution": 64, "channels": 0}, "channels"),
         (ImageDiscriminatorConfig, {"resolution": 4}, "resolution"),
         (ImageDiscriminatorConfig, {"resolution": 16, "conv_clamp": -1.0}, "conv_clamp"),
-        (ImageDiscriminatorConfig, {"resolution": 16, "frames": 0}, "frames"),
+        (ImageDiscriminatorConfig, {"resolution": 16, "frames": 3}, "frames"),
     ):
         with pytest.raises(ConfigError, match=key):
             kind.from_dict(values)  # type: ignore[attr-defined]
-    assert VideoDiscriminatorConfig.from_dict(VIDEO.to_dict()) == VIDEO
+    assert VideoDiscriminatorConfig.from_dict(VIDEO.to_dict()) == VIDEO and VIDEO.num_frames == 16
     assert ImageDiscriminatorConfig.from_dict(IMAGE.to_dict()) == IMAGE
 
 
@@ -144,8 +173,8 @@ def test_a_fresh_generator_moves_and_every_weight_has_a_gradient(name: str) -> N
     frames = generator(draw(4, 7), t, motion_z)
     assert frames.shape == (4, 16, 3, 32, 32) and 0.05 < frames.std() < 20
     assert frames.diff(dim=1).square().mean() > 1e-6 * frames.var()
-    loss = generator_logistic(made(VideoDiscriminator, VIDEO)(frames, t))
-    loss = loss + generator_logistic(made(ImageDiscriminator, dataclasses.replace(IMAGE, resolution=32))(frames, t))
+    loss = generator_logistic(made(VideoDiscriminator, VIDEO)(frames))
+    loss = loss + generator_logistic(made(ImageDiscriminator, dataclasses.replace(IMAGE, resolution=32))(frames[:, :1]))
     gradients = torch.autograd.grad(loss, list(generator.parameters()))
     for (key, _), gradient in zip(generator.named_parameters(), gradients, strict=True):
         assert gradient.isfinite().all() and gradient.any(), key
@@ -162,7 +191,7 @@ def test_mocogans_motion_stands_still_between_whole_frames_and_content_is_consta
 
 
 def test_of_clips_that_differ_in_the_order_of_frames_alone_one_discriminator_learns_and_the_other_cannot() -> None:
-    images, videos = made(ImageDiscriminator, dataclasses.replace(IMAGE, frames=1)), made(VideoDiscriminator, VIDEO)
+    images, videos = made(ImageDiscriminator, IMAGE), made(VideoDiscriminator, VIDEO)
     optimizer = torch.optim.Adam([*images.parameters(), *videos.parameters()], lr=0.01, betas=(0.0, 0.99))
     getting_brighter = torch.linspace(-1, 1, 16).reshape(1, 16, 1, 1, 1)
     losses: list[list[float]] = []
@@ -171,9 +200,8 @@ def test_of_clips_that_differ_in_the_order_of_frames_alone_one_discriminator_lea
         picture, other = draw(4, 1, 3, 32, 32, seed=step) * 0.3, draw(4, 1, 3, 32, 32, seed=1000 + step) * 0.3
         real, fake = picture + getting_brighter, other - getting_brighter
         at = torch.randint(16, (2,), generator=rng).tolist()
-        one, two = real[:, at[:1], :, ::2, ::2], fake[:, at[1:], :, ::2, ::2]
-        by_frame = discriminator_logistic(images(one, times(one)), images(two, times(two)))
-        by_clip = discriminator_logistic(videos(real, times(real)), videos(fake, times(fake)))
+        by_frame = discriminator_logistic(images(real[:, at[:1], :, ::2, ::2]), images(fake[:, at[1:], :, ::2, ::2]))
+        by_clip = discriminator_logistic(videos(real), videos(fake))
         optimizer.zero_grad()
         (by_frame + by_clip).backward()
         optimizer.step()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from stylegan_v.alarms import ClipFigures, measure
 from stylegan_v.alarms import watch as find_alarms
 from stylegan_v.config import Config
 from stylegan_v.files import replacing
@@ -68,6 +69,7 @@ class Watch:
         _cut_log(self.log, game.step)
         self.board = _board(out, game.step) if cfg.tensorboard else None
         self.samples = Samples.of(game, cfg.clips, cfg.frames)
+        self.beside = real_figures(game, cfg.clips, cfg.frames)
         self._sums: dict[str, list[float]] = {}
         self._began, self._since = time.monotonic(), game.step
 
@@ -103,9 +105,9 @@ class Watch:
         video.write(self.out / f"samples-{step:07d}.mp4", moments, fps=fps, crf=16, metadata={"comment": "synthetic: drawn by a video generator (vedit)"})
         if self.board is not None:
             _add_film(self.board, moments, fps, step)
-        real = to_floats(game.real.batch(game.step)[0])
-        for alarm in find_alarms(self.samples.like_real(game, len(real)), real):
-            warnings.warn(f"step {step}: {alarm}", TrainingWarning, stacklevel=2)
+        if self.beside is not None:
+            for alarm in find_alarms(clips[: self.beside.clips, : self.beside.frames], self.beside):
+                warnings.warn(f"step {step}: {alarm}", TrainingWarning, stacklevel=2)
 
     def measured(self, event: GameEvent, figures: Mapping[str, float]) -> None:
         """Log figures of the generator."""
@@ -158,16 +160,15 @@ class Samples:
             clips.append(torch.cat([ema.synthesis(ws, motion_v=motion_v).clamp(-1, 1).cpu() for motion_v in moments], dim=1))
         return torch.cat(clips)
 
-    @staticmethod
-    @torch.no_grad()
-    def like_real(game: Game, clips: int) -> Tensor:
-        """Clips [N, T, 3, H, W] at moments such as the next real ones have, of the average of the generators."""
-        inputs = game.inputs.batch(game.step, 0, clips)
-        made = []
-        for part in inputs.parts(game.micro, game.device):
-            labels = part.c if game.cfg.generator.c_dim else None
-            made.append(game.ema(part.z, part.t, part.motion_z, labels).clamp(-1, 1).cpu())
-        return torch.cat(made)
+
+def real_figures(game: Game, clips: int, frames: int) -> ClipFigures | None:
+    """Figures of at most so many real clips, as many frames of each, to hold samples against; None where clips are too short to tell."""
+    lengths = game.clips.lengths
+    chosen = sorted(range(len(lengths)), key=lambda clip: (-min(lengths[clip], frames), clip))[:clips]
+    count = min(frames, min(lengths[clip] for clip in chosen))
+    if len(chosen) < 2 or count < 3:
+        return None
+    return measure(torch.stack([to_floats(game.clips.frames(clip, range(count))) for clip in chosen]))
 
 
 class Keeper:
