@@ -1,7 +1,7 @@
 """Reading and writing video: exact times, upright pictures, right colours, and the sound beside them."""
 
 from vedit.video.info import Frame, Pixels, VideoError, VideoInfo, VideoNotFound, VideoWarning
-from vedit.video.reader import probe, read
+from vedit.video.reader import probe, read, read_at, sample
 from vedit.video.stills import read_mask
 from vedit.video.writer import Written, write
 
@@ -15,6 +15,8 @@ __all__ = [
     "Written",
     "probe",
     "read",
+    "read_at",
     "read_mask",
+    "sample",
     "write",
 ]
