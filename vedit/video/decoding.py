@@ -18,7 +18,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from vedit.video.container import container_zero, main_video, open_container, reason
+from vedit.video.container import container_zero, main_video, open_container, packets, reason
 from vedit.video.info import SLACK
 
 _RAW = {"h264", "hevc", "vvc", "obu", "m4v", "mjpeg", "vc1", "mpegvideo", "h263", "h261"}
@@ -206,9 +206,8 @@ class Decoding:
         """The stream's packets and a final None; the sound's are only looked at, to learn how far the file reaches."""
         first, end = (moment - SLACK for moment in self.window)
         try:
-            for packet in self.container.demux(self.stream, *self.container.streams.audio):
-                if packet.size == 0:
-                    continue
+            for packet in packets(self.container, self.stream, *self.container.streams.audio):
+                self.tally.errors += packet.is_corrupt  # a transport stream tells so of packets with a gap before them
                 time = -1.0
                 if packet.pts is not None and packet.time_base:
                     time = float(packet.pts * packet.time_base - self.timeline.zero)

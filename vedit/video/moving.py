@@ -14,11 +14,12 @@ from pathlib import Path
 import av
 from av.video.frame import VideoFrame
 
-from vedit.timing import constant_rate
+from vedit.timing import MAX_RATE, constant_rate
 from vedit.video.container import main_video, open_container, track_end
 from vedit.video.decoding import Decoding, Timeline
 from vedit.video.info import SLACK, Frame, Pixels, VideoError, VideoInfo, VideoWarning
 from vedit.video.picture import Picture, square_size
+from vedit.video.structure import broken_at
 from vedit.video.table import SCAN_BYTES, Table, entrances, last_duration, walk
 
 _FIRST_SECOND = 1.0  # a start up to here is not worth a jump
@@ -206,12 +207,27 @@ class MovingPicture:
             expected, found = max(sum(not entry.is_discard for entry in entries), tally.packets), tally.frames
         elif clock.guessed or clock.jumps or clock.late or clock.first is not None:
             expected = 0  # the packets' own times do not tell which were asked for
+        if (
+            whole and self.container_name == "avi"
+        ):  # which counts its frames; those it holds empty repeat the one before
+            empty = sum(not entry.size for entry in decoding.stream.index_entries)
+            expected = max(expected, decoding.stream.frames - empty)
+        if (decoding.stream.average_rate or 0) > MAX_RATE:
+            self._warn(
+                f"claims {float(decoding.stream.average_rate or 0):g} frames per second; its times can hardly be right"
+            )
         if found < expected:
             self._warn(f"damaged: {found} of {expected} frames could be read, up to {clock.end:.2f} s; {_REMEDY}")
         elif ended and declared - max(clock.end, tally.end) > max(0.5, 3 / float(self.timeline.rate)):
             self._warn(f"ends early: {clock.end:.2f} s of {declared:.2f} s could be read; {_REMEDY}")
         elif tally.errors:
-            self._warn(f"damaged: {tally.errors} of {tally.frames} frames were decoded with errors")
+            self._warn(
+                f"damaged: {tally.frames} frames could be read, with {tally.errors} errors on the way; {_REMEDY}"
+            )
+        elif ended and (place := broken_at(self.path, self.container_name, decoding.stream.id)) is not None:
+            self._warn(
+                f"damaged: {tally.frames} frames could be read, but the file is broken at byte {place}; {_REMEDY}"
+            )
 
     def _declared(self, decoding: Decoding, listed: bool) -> float:
         """How long the file claims to be, in seconds; 0 where it tells nothing."""

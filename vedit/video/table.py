@@ -9,7 +9,7 @@ from pathlib import Path
 
 import av
 
-from vedit.video.container import main_video, open_container, track_end
+from vedit.video.container import main_video, open_container, packets, track_end
 from vedit.video.decoding import Timeline
 
 SCAN_BYTES = 256 << 20
@@ -70,9 +70,7 @@ def walk(path: Path, timeline: Timeline) -> Table:
     with open_container(path) as container:
         stream = main_video(container, path)
         try:
-            for packet in container.demux(stream):
-                if packet.size == 0:
-                    continue
+            for packet in packets(container, stream):
                 if packet.dts is not None:  # Matroska keeps none: those of the first packets are unknown
                     sound = sound and (last is None or packet.dts > last)
                     last = packet.dts
