@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 import pytest
+from PIL import Image
 
 from tests.numbered import (
     BLUE,
@@ -102,6 +103,35 @@ def test_an_mp4_without_edit_lists_and_in_fragments(tmp_path: Path) -> None:
     found = frames(path)
     assert numbers(found) == list(range(50))
     assert [frame.time for frame in found] == pytest.approx([i / 25 for i in range(50)], abs=MS)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_what_an_edit_list_leaves_out_is_not_shown(tmp_path: Path, suffix: str) -> None:
+    """Five frames before time 0: the list begins after them, though they are stored and decoded."""
+    path = make_clip(tmp_path / f"a{suffix}", 60, ticks=[i - 5 for i in range(60)], options={"g": "20"})
+    found = frames(path)
+    assert numbers(found) == list(range(5, 60))
+    assert [frame.time for frame in found] == pytest.approx([i / 25 for i in range(55)], abs=MS)
+    assert (probe(path).frames, probe(path).start) == (55, 0)
+    assert numbers(frames(path, start=1.2)) == list(range(35, 60))
+
+
+def test_a_cover_beside_the_video_is_not_taken_for_it(tmp_path: Path) -> None:
+    Image.new("RGB", (400, 300), "red").save(tmp_path / "cover.jpg")
+    make_clip(tmp_path / "plain.mp4", 10)
+    output = av.open(str(tmp_path / "a.mp4"), "w")
+    with av.open(str(tmp_path / "cover.jpg")) as cover, av.open(str(tmp_path / "plain.mp4")) as video:
+        art = output.add_stream_from_template(cover.streams.video[0])
+        art.disposition = av.stream.Disposition.attached_pic
+        moving = output.add_stream_from_template(video.streams.video[0])
+        for source, stream in ((cover, art), (video, moving)):
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream = stream
+                    output.mux(packet)
+    output.close()
+    assert numbers(frames(tmp_path / "a.mp4")) == list(range(10))
+    assert (probe(tmp_path / "a.mp4").width, probe(tmp_path / "a.mp4").frames) == (96, 10)
 
 
 def test_a_start_beyond_the_end_is_an_error(tmp_path: Path) -> None:
