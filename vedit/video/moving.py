@@ -198,44 +198,42 @@ class MovingPicture:
             self._warn(f"the clock is set back {clock.jumps} times; what follows is shown without a gap")
         if clock.late:
             self._warn(f"{clock.late} frames came after their time and were left out")
-        entries = (
-            decoding.stream.index_entries if "mp4" in decoding.container.format.name else ()
-        )  # elsewhere the index is no full list
-        declared = self._declared(decoding, bool(entries))
-        expected, found = tally.wanted, shown
-        if whole:
-            expected, found = max(sum(not entry.is_discard for entry in entries), tally.packets), tally.frames
-        elif clock.guessed or clock.jumps or clock.late or clock.first is not None:
-            expected = 0  # the packets' own times do not tell which were asked for
-        if (
-            whole and self.container_name == "avi"
-        ):  # which counts its frames; those it holds empty repeat the one before
-            empty = sum(not entry.size for entry in decoding.stream.index_entries)
-            expected = max(expected, decoding.stream.frames - empty)
-        if (decoding.stream.average_rate or 0) > MAX_RATE:
-            self._warn(
-                f"claims {float(decoding.stream.average_rate or 0):g} frames per second; its times can hardly be right"
-            )
+        expected = self._expected(decoding, whole)
+        found = tally.frames if whole else shown
+        declared = self._declared(decoding)
+        if float(decoding.stream.average_rate or 0) > MAX_RATE:
+            self._warn(f"claims {decoding.stream.average_rate} frames per second; its times can hardly be right")
         if found < expected:
             self._warn(f"damaged: {found} of {expected} frames could be read, up to {clock.end:.2f} s; {_REMEDY}")
         elif ended and declared - max(clock.end, tally.end) > max(0.5, 3 / float(self.timeline.rate)):
             self._warn(f"ends early: {clock.end:.2f} s of {declared:.2f} s could be read; {_REMEDY}")
         elif tally.errors:
-            self._warn(
-                f"damaged: {tally.frames} frames could be read, with {tally.errors} errors on the way; {_REMEDY}"
-            )
+            self._warn(f"damaged: {tally.frames} frames could be read, {tally.errors} errors on the way; {_REMEDY}")
         elif ended and (place := broken_at(self.path, self.container_name, decoding.stream.id)) is not None:
-            self._warn(
-                f"damaged: {tally.frames} frames could be read, but the file is broken at byte {place}; {_REMEDY}"
-            )
+            self._warn(f"damaged: {tally.frames} frames could be read, the file is broken at byte {place}; {_REMEDY}")
 
-    def _declared(self, decoding: Decoding, listed: bool) -> float:
+    def _expected(self, decoding: Decoding, whole: bool) -> int:
+        """How many frames a pass should have shown, by the packets it met and, for all of a file, by its index."""
+        clock, tally, stream = decoding.clock, decoding.tally, decoding.stream
+        if not whole:  # the packets' own times tell which were asked for, unless the clock goes by other ones
+            return 0 if clock.guessed or clock.jumps or clock.late or clock.first is not None else tally.wanted
+        listed = [entry for entry in stream.index_entries if not entry.is_discard]
+        if "mp4" in self.container_name:
+            return max(len(listed), tally.packets)
+        if self.container_name == "avi":  # an empty entry repeats the frame before; some headers count one too many
+            empty = sum(entry.size == 0 for entry in listed)
+            return max(len(listed) - empty, stream.frames - empty - 1, tally.packets)
+        return tally.packets  # elsewhere the index is no full list
+
+    def _declared(self, decoding: Decoding) -> float:
         """How long the file claims to be, in seconds; 0 where it tells nothing."""
         if self.timeline.raw:
             return 0.0
         stream = decoding.stream
         # AVI counts its frames, and shortens its length to what is left of the file.
-        counted = 0.0 if listed else stream.frames / float(stream.average_rate or self.timeline.rate)
+        counted = (
+            stream.frames / float(stream.average_rate or self.timeline.rate) if self.container_name == "avi" else 0.0
+        )
         return max((decoding.container.duration or 0) / av.time_base, counted)
 
     def _warn(self, message: str) -> None:
