@@ -69,12 +69,12 @@ def test_the_middle_of_a_file_equals_the_whole(
     assert len(whole) == 120
     draw = random.Random(0)
     end = whole[-1].time + whole[-1].duration
-    for i in range(4):
-        start = draw.uniform(1.01, end - 0.1) if i % 2 else draw.choice(whole[45:]).time
+    at_a_key_frame = whole[48].time
+    for start in (at_a_key_frame, whole[50].time, draw.uniform(1.01, end - 0.1), draw.choice(whole[45:]).time):
         expected = [frame for frame in whole if start - 1e-4 <= frame.time < start + 0.5 - 1e-4]
         if expected:
             same(frames(path, start=start, duration=0.5), expected)
-    moments = sorted([-0.2, end + 1, *(draw.uniform(0, end) for _ in range(6))])
+    moments = sorted([-0.2, at_a_key_frame, end + 1, *(draw.uniform(0, end) for _ in range(6))])
     same(list(read_at(path, moments)), [standing(whole, moment) for moment in moments])
     for moment in moments[-3:]:
         same(list(read_at(path, [moment])), [standing(whole, moment)])

@@ -211,11 +211,10 @@ def test_a_stream_that_appears_late_is_passed_over(tmp_path: Path) -> None:
     """PyAV stumbles over it after the last packet."""
     path = make_clip(tmp_path / "a.ts", 50, size=(48, 32))
     data = bytearray(path.read_bytes())
-    pids = [(data[i + 1] & 0x1F) << 8 | data[i + 2] for i in range(0, len(data), 188)]
-    last = max(i for i, pid in enumerate(pids) if pid == 0x1000) * 188  # the last program map: it names the streams
-    body = data[last + 4 : last + 188]
-    place = body.index(b"\x1b\xe1\x00") + last + 4  # H.264 on PID 256
-    data[place + 1 : place + 3] = b"\xe1\x01"
+    begins = [
+        i for i in range(0, len(data), 188) if data[i + 1 : i + 3] == b"\x41\x00"
+    ]  # a frame's first packet, of track 256
+    data[begins[-1] + 2] = 0xF8
     path.write_bytes(bytes(data))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
