@@ -16,12 +16,8 @@ SCAN_BYTES = 256 << 20
 """A file up to this size is walked through for its exact facts; a larger one is taken at its header's word where it has an index."""
 
 _INDEXED = {"mp4", "matroska"}  # containers whose own index is good for jumping
-_SEEKABLE = {
-    *_INDEXED,
-    "avi",
-    "mpegts",
-    "flv",
-}  # GIF frames lean on all those before them; Ogg and MPEG-PS land anywhere
+# GIF frames lean on all those before them; Ogg and MPEG-PS land anywhere.
+_SEEKABLE = {*_INDEXED, "avi", "mpegts", "flv"}
 
 
 @dataclass(frozen=True)
