@@ -61,9 +61,10 @@ def read_at(path: str | Path, times: Iterable[float], *, fps: str | float | Frac
     Matroska, WebM, AVI, FLV and MPEG-TS are entered at key frames if a walk through their packets finds the clock sound; other
     files, and those in which a jump does not land where it should, are read through. Raises and warns as `read` does.
 
-    PyAV alone does this. decord 0.6 was measured against it on 11,280 frames, 9 and 64 of them read: 0.9 to 1.8 times the
+    PyAV alone does this. decord 0.6 was measured against it on 11,280 frames, 9 and 64 of them read: 0.9 to 1.6 times the
     processor time, and colours that agree for RGB and 8-bit 4:4:4 files alone (elsewhere up to 29 levels off at edges of colour,
-    since it repeats chroma samples; 10 bits and untagged bt709 are wrong throughout). There it is a second opinion in the tests.
+    since it repeats chroma samples; a quarter of a 10-bit or an untagged bt709 picture is more than 2 off). It is a second opinion
+    in the tests, no more.
     """
     moments = [finite("time", time) for time in times]
     if any(a > b for a, b in zip(moments, moments[1:], strict=False)):
