@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 import av
 import numpy as np
 
+from vedit.video import Frame, read
+
 RED, GREEN, BLUE, YELLOW, GREY = (220, 40, 40), (40, 200, 60), (50, 60, 220), (220, 210, 40), (128, 128, 128)
+MS = 1e-3
 CORNERS = (RED, GREEN, BLUE, YELLOW)  # top left, top right, bottom left, bottom right
 
 
@@ -103,3 +107,15 @@ def sound_packets(path: Path) -> list[tuple[float, bytes]]:
     """Time in seconds and bytes of every sound packet."""
     with av.open(str(path)) as container:
         return [(float(p.pts * p.time_base), bytes(p)) for p in container.demux(audio=0) if p.size]
+
+
+def frames(path: Path, **window: float) -> list[Frame]:
+    """All frames of a file; any warning is a failure."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return list(read(path, **window))
+
+
+def numbers(found: list[Frame]) -> list[int]:
+    """The numbers that frames carry."""
+    return [number(frame.image) for frame in found]

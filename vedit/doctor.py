@@ -133,7 +133,6 @@ def _text_image() -> Iterator[Check]:
 
 def _optional() -> Iterator[Check]:
     uses = {
-        "decord": "long files are read by PyAV instead, more slowly at random places",
         "face-alignment": "faces are found by the carried detector; `pip install 'vedit[face]'` for 68 landmarks",
     }
     for package, without in uses.items():

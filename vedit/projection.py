@@ -157,21 +157,9 @@ def _place(source: Path, source_hash: str, out: Path | str | None, overwrite: bo
 
 def _suited(footage: Footage, faces: str) -> str:
     """The built-in for a clip: portraits where most sampled frames show a face, else skies."""
-    frames = _spread(footage, SAMPLED_FRAMES)
-    return "portraits-1" if alignment.faces_in(frames, alignment.load_detector(faces)) >= FACE_SHARE else "skies-1"
-
-
-def _spread(footage: Footage, count: int) -> list[Any]:
-    """About `count` images spread over the footage, without keeping more."""
-    images: list[Any] = []
-    every, seen = 1, 0
-    for frame in footage:
-        if seen % every == 0:
-            images.append(frame.image)
-            if len(images) >= 2 * count:
-                images, every = images[::2], every * 2
-        seen += 1
-    return images
+    frames = video.sample(footage.path, SAMPLED_FRAMES, start=footage.start, duration=footage.duration)
+    found = alignment.faces_in([frame.image for frame in frames], alignment.load_detector(faces))
+    return "portraits-1" if found >= FACE_SHARE else "skies-1"
 
 
 def _cropped(stages: Stages, footage: Footage, crop: str, faces: str, generator: Generator) -> Task[tuple[FrameFile, Clock, dict[str, Any]]]:

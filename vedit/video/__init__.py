@@ -2,7 +2,7 @@
 
 from vedit.video.info import Frame, Pixels, VideoError, VideoInfo, VideoNotFound, VideoWarning
 from vedit.video.rate import at_rate
-from vedit.video.reader import probe, read
+from vedit.video.reader import probe, read, read_at, sample
 from vedit.video.stills import read_mask
 from vedit.video.writer import Written, write
 
@@ -17,6 +17,8 @@ __all__ = [
     "at_rate",
     "probe",
     "read",
+    "read_at",
     "read_mask",
+    "sample",
     "write",
 ]

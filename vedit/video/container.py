@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
@@ -63,6 +65,14 @@ def main_video(container: InputContainer, path: Path) -> VideoStream:
     return stream
 
 
+def packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Stream]]:
+    """The packets of some streams in the order of the file, without the empty ones that ask decoders for what they hold."""
+    try:
+        yield from (packet for packet in container.demux(*streams) if packet.size)
+    except IndexError:
+        return  # PyAV trips, after the last packet, over a stream that appeared late: damaged transport streams have such
+
+
 def _start(stream: Stream) -> Fraction | None:
     return None if stream.start_time is None or stream.time_base is None else stream.start_time * stream.time_base
 
@@ -82,10 +92,8 @@ def container_zero(container: InputContainer, video: VideoStream | None) -> Frac
 def _first_shown(container: InputContainer, video: VideoStream) -> Fraction | None:
     """The earliest time among the first packets, for a stream whose header tells no start; leaves the container rewound."""
     try:
-        packets = islice(
-            (packet for packet in container.demux(video) if packet.size), 32
-        )  # more than any codec reorders
-        times = [packet.pts * packet.time_base for packet in packets if packet.pts is not None and packet.time_base]
+        first = islice(packets(container, video), 32)  # more than any codec reorders
+        times = [packet.pts * packet.time_base for packet in first if packet.pts is not None and packet.time_base]
         container.seek(0, backward=True)
     except av.error.FFmpegError:
         return None

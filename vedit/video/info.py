@@ -14,6 +14,9 @@ from vedit.errors import VeditError
 Pixels = NDArray[np.uint8]
 """One picture: uint8 [H, W, 3], RGB, 0 to 255."""
 
+SLACK = 1e-4
+"""Seconds by which a frame may miss a moment it was asked for, since people write moments in decimals."""
+
 
 class VideoError(VeditError, ValueError):
     """A file that cannot be read or written as video; one line says what was found, what was wanted and what to do."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
 from vedit.timing import finite, parse_rate, positive
-from vedit.video.info import Frame, VideoError, VideoInfo, VideoNotFound
+from vedit.video.info import SLACK, Frame, VideoError, VideoInfo, VideoNotFound
 from vedit.video.moving import MovingPicture
 from vedit.video.stills import Folder, Source, StillImage, is_image
 
@@ -50,11 +50,71 @@ def read(
     A wrong path or a file that is no video raises at once (VideoNotFound, VideoError). A damaged file yields what can be read and
     then warns (VideoWarning) with counts; a start beyond the end is a VideoError.
     """
+    return _frames(open_source(path, fps), Path(path), *_window(start, duration))
+
+
+def read_at(path: str | Path, times: Iterable[float], *, fps: str | float | Fraction = 25) -> Iterator[Frame]:
+    """Yield for each of `times` (seconds, none below the one before) the frame that `read` shows at that moment.
+
+    A moment before the first frame gets the first, one after the end the last. Frames are those of `read` to the last bit, with
+    their own times and durations. What lies between is decoded only where no key frame can be jumped to: long files of MP4, MOV,
+    Matroska, WebM, AVI, FLV and MPEG-TS are entered at key frames if a walk through their packets finds the clock sound; other
+    files, and those in which a jump does not land where it should, are read through. Raises and warns as `read` does.
+
+    PyAV alone does this. decord 0.6 was measured against it on 11,280 frames, 9 and 64 of them read: 0.9 to 1.6 times the
+    processor time, and colours that agree for RGB and 8-bit 4:4:4 files alone (elsewhere up to 29 levels off at edges of colour,
+    since it repeats chroma samples; a quarter of a 10-bit or an untagged bt709 picture is more than 2 off). It is a second opinion
+    in the tests, no more.
+    """
+    moments = [finite("time", time) for time in times]
+    if any(a > b for a, b in zip(moments, moments[1:], strict=False)):
+        raise VideoError("the times to read at fall; sort them")
+    return open_source(path, fps).at(moments)
+
+
+def sample(
+    path: str | Path,
+    count: int,
+    *,
+    start: float | None = None,
+    duration: float | None = None,
+    fps: str | float | Fraction = 25,
+) -> Iterator[Frame]:
+    """Yield up to `count` different frames spread evenly over a source or a part of it, by `read_at`; fewer where there are fewer.
+
+    `start`, `duration` and `fps` are those of `read`; frames stand in the middle of `count` equal parts. Raises as `read` does.
+    """
+    if count < 1:
+        raise VideoError(f"found {count} frames to sample; give 1 or more")
+    begin, until = _window(start, duration)
+    source = open_source(path, fps)
+    return _spread(source, Path(path), count, begin, until)
+
+
+def _spread(source: Source, path: Path, count: int, begin: float, until: float) -> Iterator[Frame]:
+    info = source.info()
+    first, length = max(begin, info.start), min(until, info.duration) - max(begin, info.start)
+    moments = [first + length * (i + 0.5) / count for i in range(count)] if length > 0 else [first]
+    last = -math.inf
+    for frame in source.at(moments):
+        # The one that stands at the first moment may have begun before the part that was asked for.
+        if frame.time > last and begin - SLACK <= frame.time < until - SLACK:
+            last = frame.time
+            yield frame
+    if last == -math.inf:
+        yield next(_frames(source, path, begin, until))
+
+
+def _window(start: float | None, duration: float | None) -> tuple[float, float]:
     begin = 0.0 if start is None else finite("start", start)
     if begin < 0:
         raise VideoError(f"start is {begin:g} s; give a time of 0 or more")
-    until = math.inf if duration is None else begin + positive("duration", duration)
-    return _frames(open_source(path, fps), Path(path), begin, until)
+    return begin, math.inf if duration is None else begin + positive("duration", duration)
+
+
+def _no_frames(path: Path, begin: float, until: float, info: VideoInfo) -> VideoError:
+    window = f"from {begin:g} s on" if until == math.inf else f"between {begin:g} s and {until:g} s"
+    return VideoError(f"{path} has no frames {window}; it ends at {info.duration:.2f} s")
 
 
 def _frames(source: Source, path: Path, begin: float, until: float) -> Iterator[Frame]:
@@ -63,8 +123,7 @@ def _frames(source: Source, path: Path, begin: float, until: float) -> Iterator[
         found = True
         yield frame
     if not found:
-        window = f"from {begin:g} s on" if until == math.inf else f"between {begin:g} s and {until:g} s"
-        raise VideoError(f"{path} has no frames {window}; it ends at {source.info().duration:.2f} s")
+        raise _no_frames(path, begin, until, source.info())
 
 
 def probe(path: str | Path, fps: str | float | Fraction = 25) -> VideoInfo:

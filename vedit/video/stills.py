@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import struct
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
-from vedit.video.info import Frame, Pixels, VideoError, VideoInfo
+from vedit.video.info import SLACK, Frame, Pixels, VideoError, VideoInfo
 from vedit.video.picture import MAX_PIXELS, over_white
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "PPM", "AVIF")
@@ -39,6 +41,9 @@ class Source(Protocol):
 
     def frames(self, start: float, end: float) -> Iterator[Frame]:
         """The frames with start <= time < end."""
+
+    def at(self, moments: Sequence[float]) -> Iterator[Frame]:
+        """The frame that stands at each of the moments, which must not fall; the first or last one outside the source."""
 
 
 def is_image(path: Path, head: bytes) -> bool:
@@ -164,6 +169,16 @@ class StillImage:
                     yield Frame(time, _pixels(ImageOps.exif_transpose(picture)), duration)
                 time += duration
 
+    def at(self, moments: Sequence[float]) -> Iterator[Frame]:
+        """The frame that stands at each of the moments; an animated image is read from its beginning, each frame leaning on the last."""
+        frames = self.frames(0.0, math.inf)
+        shown = next(frames)
+        coming = next(frames, None)
+        for moment in moments:
+            while coming is not None and coming.time <= moment + SLACK:
+                shown, coming = coming, next(frames, None)
+            yield shown
+
 
 def _duration(picture: Image.Image) -> float:
     """How long a frame of an animated image stands; below 20 ms browsers show 100 ms, and so do we."""
@@ -241,14 +256,18 @@ class Folder:
 
     def frames(self, start: float, end: float) -> Iterator[Frame]:
         """The frames with start <= time < end; one whose size differs from the first one's is an error."""
-        ends = [*self.times[1:], self.times[-1] + self.last]
-        for file, time, until in zip(self.files, self.times, ends, strict=True):
-            if not start <= time < end:
-                continue
-            image = _load(file)
-            if (image.shape[1], image.shape[0]) != self.size:
-                wanted = "×".join(map(str, self.size))
-                raise VideoError(
-                    f"{file} has {image.shape[1]}×{image.shape[0]} pixels, the first frame {wanted}; all frames of a folder need one size"
-                )
-            yield Frame(time, image, until - time)
+        return (self._frame(i) for i, time in enumerate(self.times) if start <= time < end)
+
+    def at(self, moments: Sequence[float]) -> Iterator[Frame]:
+        """The frame that stands at each of the moments; no other image is opened."""
+        return (self._frame(max(0, bisect_right(self.times, moment + SLACK) - 1)) for moment in moments)
+
+    def _frame(self, i: int) -> Frame:
+        image = _load(self.files[i])
+        if (image.shape[1], image.shape[0]) != self.size:
+            wanted = "×".join(map(str, self.size))
+            raise VideoError(
+                f"{self.files[i]} has {image.shape[1]}×{image.shape[0]} pixels, the first frame {wanted}; all frames of a folder need one size"
+            )
+        end = self.times[i + 1] if i + 1 < len(self.times) else self.times[i] + self.last
+        return Frame(self.times[i], image, end - self.times[i])
