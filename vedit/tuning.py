@@ -43,7 +43,7 @@ class TuningConfig(Config):
     make the clip tremble. The locality term is formed every `locality_interval` steps, weighted up."""
 
     steps: int | None = None
-    visits: int = 450
+    visits: int = 400
     least: int = 500
     most: int = 4800
     window: int = 400
