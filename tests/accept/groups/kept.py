@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -21,8 +20,8 @@ from vedit.judge import Judge, Target
 from vedit.progress import finish
 from vedit.projection import project
 from vedit.rendering import scene
-from vedit.worlds import NAMES
 from vedit.workspace import Workspace
+from vedit.worlds import NAMES
 
 ORDER = 57
 FRAMES, CLIPS, LATENTS = 48, 4, 64
