@@ -21,7 +21,7 @@ from stylegan_v.augment import AugmentConfig
 from stylegan_v.checkpoint import CheckpointError, save_discriminator
 from stylegan_v.config import GeneratorConfig, MotionConfig
 from stylegan_v.data import ClipDataset
-from stylegan_v.game import Game, shares
+from stylegan_v.game import Game, shares, to_floats
 from stylegan_v.game_config import AdaConfig, GameConfig, GuardConfig, SamplingConfig
 from stylegan_v.game_draws import Ahead, ConsecutiveSampler, InputSampler, usable_clips
 from stylegan_v.game_state import begin_with
@@ -102,6 +102,22 @@ def test_gradients_do_not_depend_on_how_a_batch_is_cut_where_groups_are_the_same
     for other in found[1:]:
         for a, b in zip(found[0], other, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_the_game_brings_generated_clips_near_the_real_ones(clips: ClipDataset) -> None:
+    cfg = tiny_config(batch=8, micro_batch=8, kimg=1.0, r1_interval=16, r1_gamma=0.5, augment=AugmentConfig("none"))
+    game = Game(cfg, clips)
+    real = to_floats(game.real.batch(0)[0]).mean(dim=(0, 1, 4))  # [3, H]: skies are brighter in some rows
+    inputs = game.inputs.batch(0, 0, 8)
+
+    def away() -> float:
+        with torch.no_grad():
+            fake = game.ema(inputs.z, inputs.t, inputs.motion_z).mean(dim=(0, 1, 4))
+        return float((fake - real).square().mean())
+
+    before = away()
+    list(game.run())
+    assert away() < 0.5 * before
 
 
 def test_r1_takes_a_step_of_its_own_and_both_sides_rates_are_those_of_lazy_regularisation(clips: ClipDataset) -> None:
