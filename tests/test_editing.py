@@ -159,8 +159,8 @@ def test_names_made_from_prompts_are_new_and_valid(make: Make) -> None:
         make("bright sun", name="sun", taken=["sun"])
 
 
-def test_what_is_not_there_yet_says_so(make: Make) -> None:
-    with pytest.raises(EditError, match="optimize"):
+def test_the_method_that_looks_at_frames_wants_a_project(make: Make) -> None:
+    with pytest.raises(EditError, match="optimize looks at a clip"):
         make("bright sun", method="optimize")
 
 

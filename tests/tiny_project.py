@@ -11,6 +11,8 @@ from stylegan_v import model_hash, save_generator
 from tests.test_latents import latents
 from tests.tiny_generator import tiny_generator
 from vedit.frame_file import FrameFile
+from vedit.latents import LatentVideo, Spline
+from vedit.models import load_generator
 from vedit.pixels import save_png
 from vedit.video import write
 from vedit.workspace import FRAMES, Workspace, file_hash
@@ -56,4 +58,25 @@ def rendered(path: Path, count: int = 10, side: int = 48) -> Workspace:
     workspace.save_latents(latents(generator, span=float(count - 1)))
     workspace.folder(*FRAMES.parent.parts)
     FrameFile.write(workspace.path / FRAMES, torch.zeros(count, 16, 16, 3, dtype=torch.uint8), 16)
+    return workspace
+
+
+def clip(path: Path, generator_file: Path, seed: int = 0, frames: int = 8) -> Workspace:
+    """A finished project of random latents that drift, for a saved generator; its crop is the square in the middle of 200×100."""
+    generator = load_generator(generator_file)
+    times = [i / 25 for i in range(frames)]
+    workspace = finished(path)
+    workspace.info |= {
+        "times": times, "end": frames / 25, "crops": [[[100.0, 0.0, 50.0], [0.0, 100.0, 0.0]]] * frames, "size": [200, 100], "follows_face": False,
+        "generator": {"name": str(generator_file), "hash": generator.hash},
+    }  # fmt: skip
+    rng = torch.Generator().manual_seed(seed)
+    motion = generator.cfg.motion
+    assert motion is not None
+    codes = torch.randn(1, generator.num_motion_codes(frames), motion.z_dim, generator=rng)
+    with torch.no_grad():
+        ws, u = generator.mapping(torch.randn(1, generator.cfg.z_dim, generator=rng))[0], generator.trajectory(codes)[0]
+    drift = Spline.zeros(frames - 1.0, 4.0, tuple(ws.shape))
+    drift.coefs = torch.randn(drift.coefs.shape, generator=rng) * 0.1
+    workspace.save_latents(LatentVideo(ws, u, codes[0], frames - 1.0, drift))
     return workspace

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from stylegan_v import Generator, model_hash
 from stylegan_v.files import replacing
+from stylegan_v.synthesis import ModulatedLayer
 from vedit.errors import VeditError
 from vedit.guidance import Guidance
 from vedit.models.store import ASSETS, cache_dir
@@ -241,7 +242,7 @@ def direction(
     `content` is the w [D] to be edited, where it is known: one that shows much of the prompt already is moved less far.
     """
     neutral = neutral or default_neutral(stats, guidance)
-    text = _text_vector(guidance, prompt) - _text_vector(guidance, neutral)
+    text = text_difference(guidance, prompt, neutral)
     unit = w_direction(stats, text, RIDGE)
     delta_w = unit * LENGTH * (1.0 if content is None else room(stats, unit, content))
     return Direction(style_changes(stats, generator, delta_w, disentangle or 0.0), delta_w, neutral)
@@ -276,8 +277,7 @@ def style_changes(
     """Δs [I] of every layer for Δw [D], without channels below `disentangle` of the largest change in standard deviations."""
     delta, deviations = {}, {}
     for name, _, layer in generator.synthesis.layers():
-        # motion may enter the styles too, after w; it stays as it is
-        affine = (layer.affine.weight.detach()[:, : len(delta_w)] * layer.affine.weight_gain).float().cpu()
+        affine = _affine(layer, len(delta_w))
         delta[name] = affine @ delta_w
         deviations[name] = ((affine @ stats.w_cov) * affine).sum(1).clamp_min(1e-12).sqrt()
     if disentangle > 0:
@@ -287,10 +287,31 @@ def style_changes(
     return delta
 
 
+def style_ways(stats: Statistics, generator: Generator) -> dict[str, Tensor]:
+    """For every layer but ToRGB the matrix [I, K] that turns K independent values of deviation 1 into changes of its styles as the
+    generator's own vary, channels together.
+
+    ToRGB is left out: its channels paint colours over what is there, and what a text–image model likes of that is adversarial.
+    """
+    values, basis = _spectrum(stats.w_cov)
+    root = (basis * values.sqrt()).float()
+    return {name: _affine(layer, len(root)) @ root for name, _, layer in generator.synthesis.layers() if not layer.rgb}
+
+
+def _affine(layer: ModulatedLayer, width: int) -> Tensor:
+    """The matrix [I, D] from w to a layer's styles; motion may enter them too, after w, and is left out."""
+    return (layer.affine.weight.detach()[:, :width] * layer.affine.weight_gain).float().cpu()
+
+
 def default_neutral(stats: Statistics, guidance: Guidance) -> str:
     """The text of NEUTRALS that the mean image vector fits best."""
     fits = guidance.encode_texts(list(NEUTRALS)).cpu() @ stats.e_mean
     return NEUTRALS[int(fits.argmax())]
+
+
+def text_difference(guidance: Guidance, prompt: str, neutral: str) -> Tensor:
+    """The difference [E] of the unit vectors of two texts: where an image vector shall go."""
+    return _text_vector(guidance, prompt) - _text_vector(guidance, neutral)
 
 
 def _text_vector(guidance: Guidance, text: str) -> Tensor:

@@ -2,289 +2,178 @@
 
 from __future__ import annotations
 
-import math
-import re
-import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from vedit.errors import VeditError
+from vedit.edits import Edit, Keyframes, check_strength, load_edits
 from vedit.progress import Progress, Task
-from vedit.regions import Region, RegionError, parse
-from vedit.timing import keyframe_value, parse_keyframes
+from vedit.regions import NAMED, Region, parse
+from vedit.wording import EditError, check_name, check_prompt, unique_name, unknown_words_warning
 
 if TYPE_CHECKING:
     from stylegan_v import Generator
+    from vedit.directions import Direction, Statistics
+    from vedit.guidance import Guidance
+    from vedit.optimising import Optimised
+    from vedit.scene import Scene
     from vedit.workspace import Workspace
 
-SCHEMA = 1
-MASK = "region.mask"  # its name beside the layers of direction.safetensors
-MAX_PROMPT = 300  # characters; no text–image model reads more than 77 tokens
-MAX_STRENGTH = 10.0  # far beyond what looks natural, not yet beyond what a network computes
+__all__ = ["Edit", "EditError", "Request", "check_name", "check_prompt", "check_strength", "edit", "load_edits", "make", "unique_name"]
 
-Keyframes = tuple[tuple[float, float], ...]
+METHODS = ("global", "optimize")
+MAX_STEPS = 100_000
 
-
-class EditError(VeditError, ValueError):
-    """A prompt, strength, name or stored edit that makes no sense."""
+Strength = str | float | Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class Edit:
-    """One edit of a clip.
+class Request:
+    """What is asked for in words, checked: see `of`."""
 
-    direction: Δs [I] of every style layer at strength 1, as `synthesis(..., styles_delta=…)` takes it.
-    strength: keyframes ((seconds, value), …); one keyframe holds for the whole clip.
-    generator: hash of the generator whose layers the direction means.  guidance: name of the text–image model.
-    warnings: what a person should be told, one line each.
-    """
-
-    name: str
     prompt: str
-    neutral: str
+    neutral: str | None
     strength: Keyframes
-    direction: Mapping[str, Tensor]
-    generator: str
-    guidance: str = "builtin"
-    method: str = "global"
-    disentangle: float | None = None
-    region: Region | None = field(default=None, compare=False)  # None: the whole frame
-    warnings: tuple[str, ...] = field(default=(), compare=False)
-
-    def strength_at(self, seconds: float) -> float:
-        """The strength at a moment of the clip: straight lines between keyframes, the ends hold outside."""
-        return keyframe_value(self.strength, seconds)
-
-    def styles_delta(self, times: Sequence[float], factor: float = 1.0) -> dict[str, Tensor]:
-        """Changes [T, I] of every layer at `times` (seconds), or [1, I] where they are all alike; `factor` re-weighs the whole edit."""
-        strengths = torch.tensor([self.strength_at(time) * factor for time in times])
-        if len(times) > 1 and bool((strengths == strengths[0]).all()):
-            strengths = strengths[:1]
-        return {layer: strengths[:, None] * change for layer, change in self.direction.items()}
-
-    def to_files(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """What goes into edit.json and into direction.safetensors."""
-        info = {
-            "schema": SCHEMA, "name": self.name, "prompt": self.prompt, "neutral": self.neutral, "strength": [list(pair) for pair in self.strength],
-            "generator": self.generator, "guidance": self.guidance, "method": self.method, "disentangle": self.disentangle, "warnings": list(self.warnings),
-            "region": None if self.region is None else self.region.to_info(),
-        }  # fmt: skip
-        tensors = {layer: change.detach().cpu().contiguous() for layer, change in self.direction.items()}
-        if self.region is not None and self.region.mask is not None:
-            tensors[MASK] = torch.from_numpy(self.region.mask)
-        return info, tensors
+    disentangle: float | None
+    method: str
+    name: str
+    clip: str
 
     @classmethod
-    def from_files(cls, info: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Edit:
-        """The edit of edit.json and direction.safetensors. Raises EditError for what no edit can hold."""
-        try:
-            if info["schema"] != SCHEMA:
-                raise EditError(
-                    f"an edit of schema {info['schema']} was found, wanted {SCHEMA}; use the version of vedit that made it"
-                )
-            strength = _checked_keyframes(tuple((float(t), float(v)) for t, v in info["strength"]))
-            texts = {key: info[key] for key in ("name", "prompt", "neutral", "generator", "guidance", "method")}
-            if not all(isinstance(text, str) for text in texts.values()):
-                raise TypeError("its texts are no texts")
-            disentangle = None if info["disentangle"] is None else float(info["disentangle"])
-            warnings = tuple(str(line) for line in info["warnings"])
-            name = check_name(texts["name"])
-            kept = info.get("region")
-            region = None if kept is None else Region.from_info(kept, tensors.get(MASK))
-        except (KeyError, TypeError, AttributeError, RegionError) as error:
-            raise EditError(f"a stored edit is damaged ({error}); remove it and make it again") from error
-        tensors = {layer: change for layer, change in tensors.items() if layer != MASK}
-        if not tensors or any(
-            value.ndim != 1 or not value.is_floating_point() or not value.isfinite().all() for value in tensors.values()
-        ):
-            raise EditError(
-                f"the direction of the edit {name} is damaged: wanted finite vectors, one a layer; remove it and make it again"
-            )
-        return cls(strength=strength, direction=tensors, disentangle=disentangle, region=region, warnings=warnings, **texts)
+    def of(
+        cls, prompt: str, taken: Collection[str] = (), *, neutral: str | None = None, strength: Strength = 1.0, disentangle: float | None = None,
+        method: str = "global", name: str | None = None, clip: str | None = None,
+    ) -> Request:  # fmt: skip
+        """A request, or EditError or TimingError (each a ValueError) before anything long begins.
+
+        neutral: the text the prompt is measured against; None chooses one that fits what the generator shows.
+        strength: a number (1 is a clear, natural change; negative reverses), keyframes, or either as text: "0.7", "0s=0,2s=1".
+        disentangle: in [0, 1], leaves out the weakest channels; None lets vedit choose.  clip: a model as in `vedit.guidance`.
+        method: "global" or "optimize".  name: not one of `taken`; None makes one from the prompt, numbered where it is taken.
+        """
+        prompt = check_prompt(prompt, "prompt")
+        neutral = None if neutral is None else check_prompt(neutral, "neutral text")
+        keyframes = check_strength(strength)
+        if disentangle is not None and not 0 <= disentangle <= 1:  # nan fails too
+            raise EditError(f"--disentangle is {disentangle}; give a number from 0 (all channels) to 1 (the strongest alone)")
+        if method not in METHODS:
+            raise EditError(f"the method {method!r} is not available; wanted {' or '.join(METHODS)}")
+        if disentangle is not None and method != "global":
+            raise EditError("--disentangle chooses channels of the global direction; leave it out with --method optimize")
+        name = unique_name(prompt, list(taken)) if name is None else check_name(name)
+        if name in taken:
+            raise EditError(f"the project already has an edit called {name}; choose another --name or remove that one first")
+        return cls(prompt, neutral, keyframes, disentangle, method, name, clip or "builtin")
 
 
 def edit(
-    workspace: Workspace, prompt: str, *, neutral: str | None = None, strength: str | float | Sequence[tuple[float, float]] = 1.0,
-    disentangle: float | None = None, method: str = "global", region: str | None = None, name: str | None = None, clip: str | None = None,
-    device: str = "cpu",
-) -> Task[Edit]:  # fmt: skip
-    """Make an edit from words and save it in the project; see `make` for arguments and errors."""
-    taken = [existing.name if isinstance(existing, Edit) else str(existing) for existing in workspace.list_edits()]
-    place = None
-    if region is not None:
-        if not {"size", "follows_face"} <= set(workspace.info):
-            raise EditError("this project was made before there were regions; project the clip again")
-        width, height = workspace.info["size"]  # of the source
-        place = parse(region, (width, height), bool(workspace.info["follows_face"]))
-    generator = workspace.generator(device)
-    result = yield from make(
-        generator,
-        prompt,
-        neutral=neutral,
-        strength=strength,
-        disentangle=disentangle,
-        method=method,
-        region=place,
-        name=name,
-        clip=clip,
-        taken=taken,
-        content=workspace.latents().ws.mean(dim=0),
-    )
-    workspace.save_edit(result.name, *result.to_files())
-    return result
+    workspace: Workspace, prompt: str, *, region: str | None = None, seed: int = 0, steps: int | None = None, device: str = "cpu", **asked: Any
+) -> Task[Edit]:
+    """Make an edit from words, measure it on the clip and save it in the project; `asked` as in `Request.of`.
+
+    region: where, as a person writes it: face, background, x,y,w,h of the source, or a mask (image, video, folder).  seed and steps, at
+    most so many, are of the method "optimize". What was measured is in the edit's `figures` (`vedit.edit_scores`). Nothing is written
+    before the end. Raises EditError, RegionError, GuidanceError, VideoError and TimingError.
+    """
+    from vedit import directions, edit_scores
+    from vedit.scene import Scene
+
+    request = Request.of(prompt, workspace.list_edits(), **asked)
+    if steps is not None and not 1 <= steps <= MAX_STEPS:
+        raise EditError(f"--steps is {steps}; give a whole number from 1 to {MAX_STEPS}")
+    generator, latents = workspace.generator(device), workspace.latents()
+    latents.check(generator)
+    place, told = (yield from _placed(workspace, region, generator.cfg.resolution)) if region is not None else (None, ())
+    scene = Scene(generator, latents.to(device), workspace.clock(generator.fps), (), np.asarray(workspace.info["crops"], dtype=np.float64))
+    model, stats = yield from _models(generator, request)
+    found = directions.direction(stats, generator, model, request.prompt, request.neutral, request.disentangle, latents.ws.mean(dim=0))
+    figures: dict[str, Any] = {}
+    if request.method == "optimize":
+        best = yield from _optimised(scene, model, stats, request, found, place, seed, steps)
+        found, figures = replace(found, delta=best.delta), {"optimization": best.figures}
+    made = replace(_edit(request, model, stats, found, place), figures=figures)
+    made = replace(made, warnings=(*made.warnings, *told))
+    text = directions.text_difference(model, made.prompt, made.neutral)
+    measured = yield from edit_scores.measure(replace(scene, edits=((made, 1.0),)), model, text, edit_scores.judge_of(workspace))
+    made = replace(made, figures={**figures, "scores": measured})
+    workspace.save_edit(made.name, *made.to_files())
+    return made
 
 
 def make(
-    generator: Generator, prompt: str, *, neutral: str | None = None, strength: str | float | Sequence[tuple[float, float]] = 1.0,
-    disentangle: float | None = None, method: str = "global", region: Region | None = None, name: str | None = None, clip: str | None = None,
-    taken: Sequence[str] = (), content: Tensor | None = None,
-) -> Task[Edit]:  # fmt: skip
-    """Make an edit for a generator from words.
+    generator: Generator, prompt: str, *, region: Region | None = None, taken: Sequence[str] = (), content: Tensor | None = None, **asked: Any
+) -> Task[Edit]:
+    """Make a global edit for a generator from words, without a clip; `asked` as in `Request.of`.
 
-    neutral: the text the prompt is measured against; None chooses one that fits what the generator shows.
-    strength: a number (1 is a clear, natural change; negative reverses), keyframes, or either as text: "0.7", "0s=0,2s=1".
     region: where the edit acts; None is the whole frame.  content: the w [D] to be edited, which bounds how far strength 1 goes.
-    disentangle: in [0, 1], leaves out the weakest channels; None lets vedit choose.  clip: a model as in `vedit.guidance`.
-    name: must be new; None makes one from the prompt, numbered where `taken` has it.
-
-    Raises EditError, GuidanceError and TimingError (each a ValueError) before anything long begins.
+    Raises EditError, GuidanceError and TimingError.
     """
-    prompt = check_prompt(prompt, "prompt")
-    neutral = None if neutral is None else check_prompt(neutral, "neutral text")
-    keyframes = check_strength(strength)
-    _check_disentangle(disentangle)
-    if method != "global":
-        raise EditError(f"the method {method!r} is not available; wanted global")
-    name = unique_name(prompt, taken) if name is None else check_name(name)
-    if name in taken:
-        raise EditError(
-            f"the project already has an edit called {name}; choose another --name or remove that one first"
-        )
+    from vedit import directions
 
+    request = Request.of(prompt, taken, **asked)
+    if request.method != "global":
+        raise EditError(f"the method {request.method} looks at a clip's frames; use `edit` with a project")
+    model, stats = yield from _models(generator, request)
+    found = directions.direction(stats, generator, model, request.prompt, request.neutral, request.disentangle, content)
+    return _edit(request, model, stats, found, region)
+
+
+def _models(generator: Generator, request: Request) -> Task[tuple[Guidance, Statistics]]:
+    """The text–image model that is asked for, and its statistics with this generator."""
     from vedit import directions, guidance
 
-    yield Progress("words", 0, 1, f"loading the text–image model {clip or 'builtin'}")
-    model = guidance.load(clip or "builtin")
+    yield Progress("words", 0, 1, f"loading the text–image model {request.clip}")
+    model = guidance.load(request.clip)
     stats = yield from directions.statistics(generator, model)
-    found = directions.direction(stats, generator, model, prompt, neutral, disentangle, content)
-    warnings = [
-        unknown_words_warning(model.unknown_words(text), what)
-        for text, what in ((prompt, "prompt"), (neutral or "", "neutral text"))
-    ]
     yield Progress("words", 1, 1)
+    return model, stats
+
+
+def _edit(request: Request, model: Guidance, stats: Statistics, found: Direction, region: Region | None) -> Edit:
+    texts = ((request.prompt, "prompt"), (request.neutral or "", "neutral text"))
+    warnings = [unknown_words_warning(model.unknown_words(text), what) for text, what in texts]
     return Edit(
-        name=name, prompt=prompt, neutral=found.neutral, strength=keyframes, direction=found.delta, generator=stats.generator,
-        guidance=model.name, method=method, disentangle=disentangle, region=region, warnings=tuple(line for line in warnings if line),
+        name=request.name, prompt=request.prompt, neutral=found.neutral, strength=request.strength, direction=found.delta, generator=stats.generator,
+        guidance=model.name, method=request.method, disentangle=request.disentangle, region=region, warnings=tuple(line for line in warnings if line),
     )  # fmt: skip
 
 
-def unknown_words_warning(unknown: Sequence[str], what: str = "prompt") -> str:
-    """One line about words a model has never seen; empty where there are none."""
-    if not unknown:
-        return ""
-    listed = ", ".join(f'"{word}"' for word in unknown)
-    return f"the text–image model has never seen {listed} of the {what}: the edit may do something else; see `vedit models info clip-1` for the words it knows"
+def _placed(workspace: Workspace, region: str, side: int) -> Task[tuple[Region, tuple[str, ...]]]:
+    """The region that a person wrote, and what to tell about it."""
+    from vedit import mask_videos
+
+    info = workspace.info
+    if not {"size", "follows_face"} <= set(info):
+        raise EditError("this project was made before there were regions; project the clip again")
+    width, height = info["size"]  # of the source
+    if region.strip() in NAMED or not mask_videos.is_moving(Path(region)):
+        return parse(region, (width, height), bool(info["follows_face"])), ()
+    course = mask_videos.Course([float(time) for time in info["times"]], np.asarray(info["crops"], dtype=np.float64), (width, height))
+    return (yield from mask_videos.follow(Path(region), course, side))
 
 
-def check_prompt(text: str, what: str = "prompt") -> str:
-    """The text with single blanks, or EditError: empty, several lines, control characters, longer than any model reads.
+def _optimised(
+    scene: Scene, model: Guidance, stats: Statistics, request: Request, found: Direction, region: Region | None, seed: int, steps: int | None
+) -> Task[Optimised]:
+    """An optimised change of styles for a clip, from the global direction on."""
+    from vedit import directions, optimising, perceptual
 
-    >>> check_prompt("  an old   person ")
-    'an old person'
-    """
-    if not isinstance(text, str):
-        raise EditError(f'the {what} is {text!r}; give words, such as "an old person"')
-    stripped = text.strip()
-    if not any(character.isalnum() for character in stripped):
-        found = "empty" if not stripped else f"{stripped[:20]!r}, without a word"
-        raise EditError(f'the {what} is {found}; say what the picture should show, such as "an old person"')
-    if len(stripped) > MAX_PROMPT:
-        raise EditError(f"the {what} has {len(stripped)} characters, at most {MAX_PROMPT} are read; shorten it")
-    if any(unicodedata.category(character) == "Cc" or character in "\u2028\u2029" for character in stripped):
-        raise EditError(f"the {what} has line breaks or control characters; write it on one line")
-    return " ".join(stripped.split())
-
-
-def check_strength(strength: str | float | Sequence[tuple[float, float]]) -> Keyframes:
-    """Keyframes of a number, of keyframes or of either as text; raises EditError or TimingError.
-
-    >>> check_strength(0.5), check_strength("0s=0,2s=1")
-    (((0.0, 0.5),), ((0.0, 0.0), (2.0, 1.0)))
-    """
-    if isinstance(strength, str):
-        return _checked_keyframes(parse_keyframes(strength))
-    if isinstance(strength, int | float):
-        return _checked_keyframes(((0.0, float(strength)),))
-    return _checked_keyframes(tuple((float(time), float(value)) for time, value in strength))
-
-
-def _checked_keyframes(keyframes: Keyframes) -> Keyframes:
-    if not keyframes:
-        raise EditError("the strength has no keyframes; give a number or TIME=VALUE,…")
-    for time, value in keyframes:
-        if not math.isfinite(value) or abs(value) > MAX_STRENGTH:
-            raise EditError(
-                f"the strength is {value:g}; give a number from {-MAX_STRENGTH:g} to {MAX_STRENGTH:g} (1 is a clear change)"
-            )
-        if not math.isfinite(time):
-            raise EditError(f"a strength stands at the time {time}; give finite seconds")
-    if any(later[0] <= earlier[0] for earlier, later in zip(keyframes, keyframes[1:], strict=False)):
-        raise EditError("the keyframes of the strength do not rise in time; order them, each time once")
-    return keyframes
-
-
-def _check_disentangle(value: float | None) -> None:
-    if value is not None and not 0 <= value <= 1:  # nan fails too
-        raise EditError(f"--disentangle is {value}; give a number from 0 (all channels) to 1 (the strongest alone)")
-
-
-def check_name(name: str) -> str:
-    """The name of an edit if it can name a folder of the project, else EditError.
-
-    >>> check_name("older-2")
-    'older-2'
-    """
-    from vedit import workspace
-
-    try:
-        if name.lower() in _RESERVED:
-            raise EditError(f"an edit cannot be called {name!r}: Windows keeps that name; choose another")
-        return workspace.check_name(name)
-    except workspace.WorkspaceError as error:
-        raise EditError(str(error)) from error
-
-
-# no file can have these names on Windows
-_RESERVED = frozenset(["con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))])
-_SMALL_WORDS = frozenset("a an the of with and person".split())
-
-
-def unique_name(prompt: str, taken: Sequence[str]) -> str:
-    """A short name for a prompt, numbered where it is taken.
-
-    >>> unique_name("A person with a beard", []), unique_name("an old person", ["old"]), unique_name("北极光", [])
-    ('beard', 'old-2', 'edit')
-    """
-    pieces = re.findall(r"[a-z0-9]+", unicodedata.normalize("NFKD", prompt).lower())
-    pieces = [piece for piece in pieces if piece not in _SMALL_WORDS] or pieces or ["edit"]
-    slug = pieces[0][:24]
-    for piece in pieces[1:]:
-        if len(slug) + 1 + len(piece) > 24:
-            break
-        slug = f"{slug}-{piece}"
-    if slug in _RESERVED:
-        slug += "-edit"
-    number, name = 1, slug
-    while name in taken:
-        number += 1
-        name = f"{slug}-{number}"
-    return name
-
-
-def load_edits(workspace: Workspace) -> list[Edit]:
-    """Every edit of a project, in the order in which they apply."""
-    return [Edit.from_files(*workspace.load_edit(name)) for name in workspace.list_edits()]
+    cfg = optimising.OptimiseConfig() if steps is None else optimising.OptimiseConfig(steps=steps)
+    generator, times = scene.generator, scene.clock.times
+    index = torch.linspace(0, len(times) - 1, min(cfg.keys, len(times))).round().long().tolist()
+    with torch.no_grad():
+        ws, motion_v = scene.latents.at(generator, scene.clock([times[i] for i in index]).to(generator.device))
+    masks = None
+    if region is not None and scene.crops is not None:
+        masks = region.masks(scene.crops[index], generator.cfg.resolution, index)
+    keys = optimising.Keys.of(generator, ws, motion_v, masks)
+    text = directions.text_difference(model, request.prompt, found.neutral)
+    least = optimising.LEAST * float((text @ stats.e_cov @ text).sqrt() / text.norm())
+    far = max(least, optimising.distance_along(generator, model, text, keys, found.delta))
+    aim = optimising.Aim(model, perceptual.load("auto", generator.device), text, far)
+    return (yield from optimising.optimise(generator, aim, keys, directions.style_ways(stats, generator), found.delta, cfg, seed))

@@ -1,12 +1,13 @@
-"""Where an edit may act: a box or a mask in source coordinates, or the face that the crop follows; soft at the edge.
+"""Where an edit may act: a box, a mask or a mask video in source coordinates, or the face that the crop follows; soft at the edge.
 
 A region is kept in the source's pixels or, for `face` and `background`, in fractions of the crop. Either way it follows the crop:
-for every frame it becomes a mask at the generator's size.
+for every frame it becomes a mask at the generator's size. A mask video (`vedit.mask_videos`) is kept as such masks, one for a frame.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ such crops are turned to (eyes at 0.45, mouth at 0.68 of their height)."""
 SOFT = 0.025  # of the crop's side: the deviation of the Gaussian that softens the edge
 FINER = 4  # samples along a side of a pixel
 LONGEST_SIDE = 1024  # of a stored mask; what is finer the generator cannot show
+MOVING = "mask video"
 
 
 class RegionError(VeditError, ValueError):
@@ -34,18 +36,26 @@ class RegionError(VeditError, ValueError):
 
 @dataclass(frozen=True)
 class Region:
-    """Where an edit acts. `kind` is "face", "background", "box" or "mask".
+    """Where an edit acts. `kind` is "face", "background", "box", "mask" or "mask video".
 
     box: x, y, width, height in source pixels.  mask: uint8 [h, w], stretched over the picture of `size` (width, height).
+    moving: uint8 [F, S, S], a soft mask of the crop for each of the source's F frames, held until the next.
     """
 
     kind: str
     size: tuple[int, int]
     box: tuple[float, float, float, float] | None = None
     mask: NDArray[np.uint8] | None = None
+    moving: NDArray[np.uint8] | None = None
 
-    def masks(self, crops: NDArray[np.float64], side: int) -> Tensor:
-        """Masks [T, 1, side, side] in [0, 1] for crops [T, 2, 3], which map fractions of the crop to source pixels."""
+    def masks(self, crops: NDArray[np.float64], side: int, frames: Sequence[int] = ()) -> Tensor:
+        """Masks [T, 1, side, side] in [0, 1] for crops [T, 2, 3], which map fractions of the crop to source pixels.
+
+        `frames` [T] are the frames of the source that stand at those moments, which a mask video goes by; past its end its last one holds.
+        """
+        if self.moving is not None:
+            held = self.moving[[min(frame, len(self.moving) - 1) for frame in frames]]
+            return _at_side(torch.from_numpy(held).float().unsqueeze(1) / 255, side)
         along = (torch.arange(side * FINER, dtype=torch.float32) + 0.5) / (side * FINER)
         u = torch.stack(torch.meshgrid(along, along, indexing="xy"), dim=-1)  # [n, n, 2] as (x, y)
         known: dict[bytes, Tensor] = {}  # most crops of a clip are alike
@@ -86,11 +96,14 @@ class Region:
             box = None if info["box"] is None else _box([float(value) for value in info["box"]], size)
         except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             raise RegionError(f"a stored region is damaged ({error}); remove the edit and make it again") from None
-        fits = mask is None or (mask.dtype == torch.uint8 and mask.ndim == 2 and 0 < mask.numel() <= LONGEST_SIDE**2)
-        fits = fits and kind in (*NAMED, "box", "mask") and (kind == "box") == (box is not None) and (kind == "mask") == (mask is not None)
+        rank = 3 if kind == MOVING else 2
+        fits = mask is None or (mask.dtype == torch.uint8 and mask.ndim == rank and mask.numel() > 0)
+        fits = fits and (mask is None or mask.shape[-2] * mask.shape[-1] <= LONGEST_SIDE**2)
+        fits = fits and kind in (*NAMED, "box", "mask", MOVING) and (kind == "box") == (box is not None) and (kind in ("mask", MOVING)) == (mask is not None)
         if not fits or min(size) < 1:
             raise RegionError(f"a stored region of kind {kind!r} is damaged; remove the edit and make it again")
-        return cls(kind, size, box, None if mask is None else mask.numpy())
+        pixels = None if mask is None else mask.numpy()
+        return cls(kind, size, box, moving=pixels) if kind == MOVING else cls(kind, size, box, pixels)
 
 
 def parse(text: str, size: tuple[int, int], follows_face: bool) -> Region:
@@ -111,7 +124,8 @@ def parse(text: str, size: tuple[int, int], follows_face: bool) -> Region:
             if isinstance(error, RegionError):
                 raise
     if not Path(text).is_file():
-        raise RegionError(f"the region is {text!r}; give face, background, x,y,w,h in pixels of the source, or an image file, white where the edit acts")
+        wanted = "face, background, x,y,w,h in pixels of the source, or a mask (image, video, folder), white where the edit acts"
+        raise RegionError(f"the region is {text!r}; give {wanted}")
     return Region("mask", size, mask=_mask(Path(text), size))
 
 
@@ -129,16 +143,31 @@ def _mask(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     from vedit import video
 
     image = video.read_mask(path)
+    check_greys(path, int(image.min()), int(image.max()))
+    return fitted(path, image, size)
+
+
+def check_greys(path: Path, darkest: int, brightest: int) -> None:
+    """Raise RegionError for a mask that is one colour throughout: nothing or everything would change."""
+    if brightest == 0 or darkest == 255:
+        raise RegionError(f"the mask {path} is {'black' if brightest == 0 else 'white'} throughout; paint white where the edit is to act, black elsewhere")
+
+
+def fitted(path: Path, image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Greys [h, w], at most LONGEST_SIDE a side, of a mask that must have the proportions of the source's `size` (width, height)."""
     height, width = image.shape
     if abs(width / height / (size[0] / size[1]) - 1) > 0.02:
         raise RegionError(f"the mask {path} is {width}×{height}, the source {size[0]}×{size[1]}; make it as large as the source")
-    if image.max() == 0 or image.min() == 255:
-        raise RegionError(f"the mask {path} is {'black' if image.max() == 0 else 'white'} throughout; paint white where the edit is to act, black elsewhere")
     grey = torch.from_numpy(image.astype(np.float32))[None, None]
     scale = min(1.0, LONGEST_SIDE / max(height, width))
     if scale < 1:
         grey = F.interpolate(grey, size=(max(1, int(height * scale)), max(1, int(width * scale))), mode="area")
     return grey[0, 0].round().to(torch.uint8).numpy()
+
+
+def _at_side(masks: Tensor, side: int) -> Tensor:
+    """Masks [T, 1, S, S] at another size, where it is another."""
+    return masks if masks.shape[-1] == side else F.interpolate(masks, size=(side, side), mode="bilinear", align_corners=False)
 
 
 def _softened(masks: Tensor, deviation: float) -> Tensor:

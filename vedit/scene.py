@@ -16,7 +16,7 @@ from torch import Tensor
 import stylegan_v
 from stylegan_v import Generator, model_hash
 from vedit.clock import Clock
-from vedit.editing import Edit
+from vedit.edits import Edit
 from vedit.frame_file import FrameFile
 from vedit.frame_store import FrameStore
 from vedit.latents import LatentVideo
@@ -112,7 +112,8 @@ class Scene:
         frames = plain
         regions = [edit.region for edit, _ in self.edits if edit.region is not None]
         for region, picture in zip(regions, changed, strict=True):
-            frames = frames + region.masks(self._crops_at(times), frames.shape[-1]).to(frames) * (picture - plain)
+            masks = region.masks(self._crops_at(times), frames.shape[-1], [between(time, self.clock.times)[0] for time in times])
+            frames = frames + masks.to(frames) * (picture - plain)
         return frames.clamp(-1, 1)
 
     def _crops_at(self, times: Sequence[float]) -> NDArray[np.float64]:
@@ -133,6 +134,6 @@ def beside_source(frames: FrameFile, scene: Scene, store: FrameStore | None = No
 @lru_cache(maxsize=1)
 def _code() -> str:
     """A hash of the sources that frames are rendered by: another version's frames are other frames."""
-    own = (Path(__file__).parent / f"{name}.py" for name in ("clock", "editing", "latents", "scene"))
+    own = (Path(__file__).parent / f"{name}.py" for name in ("clock", "edits", "latents", "scene", "timing"))
     files = [*sorted(Path(stylegan_v.__file__).parent.rglob("*.py")), *own]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -7,22 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vedit.cli.console import Console, table
+from vedit.cli.console import Console, complain, table
 from vedit.cli.info import strength_text, where
 from vedit.cli.options import AsJson, Project, Quiet
 from vedit.cli.parse import BadArgument
 from vedit.cli.projects import open_project
+from vedit.timing import parse_keyframes
 
 if TYPE_CHECKING:
     from vedit.workspace import Workspace
 
-HELP = """List, remove, rename and reorder edits. They are applied in this order.
+HELP = """List, remove, rename and reorder edits, and mix in another clip. They are applied in this order.
 
 \b
   vedit edits list
   vedit edits rm old-person
   vedit edits rename head.vedit an-old-person old
-  vedit edits move beard 1"""
+  vedit edits move beard 1
+  vedit edits mix head.vedit --from other.vedit --layers 0-3"""
 
 app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
 
@@ -74,6 +76,35 @@ def move(
     _list(workspace, Console(quiet, as_json))
 
 
+@app.command()
+def mix(
+    project: Project = None,
+    other: Annotated[Path, typer.Option("--from", metavar="PROJECT", help="The project whose content is mixed in.", show_default=False)] = ...,  # type: ignore[assignment]  # typer's mark of a required option
+    layers: Annotated[str, typer.Option(metavar="0-3|all", help="Rows of ws: the first are shape and pose, the last colours.")] = "all",
+    strength: Annotated[str, typer.Option(metavar="X | 0s=0,2s=1", help="0 is this clip, 1 the other's content; keyframes fade.")] = "1",
+    name: Annotated[str, typer.Option(metavar="NAME", help="What the edit is called; made from the other's name if left out.", show_default=False)] = "",
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Move a clip's content towards another's: all of it, or some layers (style mixing). The motion stays this clip's.
+
+    \b
+      vedit edits mix head.vedit --from other.vedit --layers 0-3
+      vedit edits mix head.vedit --from other.vedit --strength 0s=0,2s=1
+
+    Both projects must be of one generator. `vedit render --edit NAME=0.5` goes half the way.
+    """
+    keyframes = parse_keyframes(strength)
+
+    from vedit.mixing import mix as run
+
+    workspace = open_project(project)
+    made = run(workspace, open_project(other), layers=layers, strength=keyframes, name=name or None)
+    for warning in made.warnings:
+        complain(warning, kind="warning")
+    _list(workspace, Console(quiet, as_json))
+
+
 def _split(values: list[str], *wanted: str) -> tuple[Workspace, list[str]]:
     """The project, named or the newest here, and the other arguments."""
     if len(values) not in (len(wanted), len(wanted) + 1):
@@ -87,6 +118,6 @@ def _list(workspace: Workspace, console: Console) -> None:
 
     edits = load_edits(workspace)
     data = [edit.to_files()[0] for edit in edits]
-    rows = [[i, edit.name, strength_text(edit.strength), edit.prompt + where(edit)] for i, edit in enumerate(edits, 1)]
-    text = table(rows, ["", "name", "strength", "prompt"]) if rows else f"{workspace.path} has no edits"
+    rows = [[i, edit.name, edit.kind, strength_text(edit.strength), edit.prompt + where(edit)] for i, edit in enumerate(edits, 1)]
+    text = table(rows, ["", "name", "kind", "strength", "what"]) if rows else f"{workspace.path} has no edits"
     console.answer({"project": workspace.path, "edits": data}, text)

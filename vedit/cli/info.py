@@ -54,8 +54,13 @@ def project_lines(workspace: Workspace) -> list[str]:
     lines = [f"project {workspace.path}"]
     lines += [f"  {key}: {_flat(value)}" for key, value in about.items() if key not in BULKY]
     for edit in load_edits(workspace):
-        lines.append(f"  edit {edit.name}: {edit.prompt!r} from {edit.neutral!r}, strength {strength_text(edit.strength)}{where(edit)}")
+        lines.append(f"  edit {edit.name}: {meaning(edit)}, strength {strength_text(edit.strength)}{where(edit)}")
     return lines
+
+
+def meaning(edit: Edit) -> str:
+    """What an edit does: its words, or what it mixes in."""
+    return f"{edit.prompt!r} from {edit.neutral!r}" if edit.kind == "words" else f"mix of {edit.prompt}"
 
 
 def where(edit: Edit) -> str:

@@ -84,12 +84,15 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 def read_mask(path: Path | str) -> NDArray[np.uint8]:
     """Greys [H, W] of an image, upright; what is transparent is black. Raises VideoError."""
-    path = Path(path)
-    with _opened(path) as image:
-        upright = ImageOps.exif_transpose(image)
-        if not upright.has_transparency_data:
-            return _pixels(upright).mean(axis=2).round().astype(np.uint8)
-        colours = np.asarray(upright.convert("RGBA")).astype(np.float32)
+    with _opened(Path(path)) as image:
+        return _greys(ImageOps.exif_transpose(image))
+
+
+def _greys(image: Image.Image) -> NDArray[np.uint8]:
+    """Any mode of image as greys [H, W]; what is transparent is black."""
+    if not image.has_transparency_data:
+        return _pixels(image).mean(axis=2).round().astype(np.uint8)
+    colours = np.asarray(image.convert("RGBA")).astype(np.float32)
     return (colours[..., :3].mean(axis=2) * colours[..., 3] / 255).round().astype(np.uint8)
 
 
@@ -161,12 +164,21 @@ class StillImage:
             if start <= 0 < end:
                 yield Frame(0.0, _load(self.path))
             return
+        for time, picture, duration in self._pictures():
+            if start <= time < end:
+                yield Frame(time, _pixels(ImageOps.exif_transpose(picture)), duration)
+
+    def masks(self) -> Iterator[tuple[float, NDArray[np.uint8], float]]:
+        """Time, greys [H, W] and duration of every frame, as `read_mask` reads a still one."""
+        for time, picture, duration in self._pictures():
+            yield time, _greys(ImageOps.exif_transpose(picture)), duration
+
+    def _pictures(self) -> Iterator[tuple[float, Image.Image, float]]:
         time = 0.0
         with _opened(self.path) as image:
             for picture in ImageSequence.Iterator(image):
                 duration = _duration(picture)
-                if start <= time < end:
-                    yield Frame(time, _pixels(ImageOps.exif_transpose(picture)), duration)
+                yield time, picture, duration
                 time += duration
 
     def at(self, moments: Sequence[float]) -> Iterator[Frame]:
