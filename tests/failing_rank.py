@@ -9,9 +9,16 @@ import time
 
 from vedit.training_launch import leave_complaint
 
-if os.environ["RANK"] == "1":
-    if sys.argv[1] == "word":
-        leave_complaint("the disk is full;\nmake room")
-        sys.exit(1)
-    os.kill(os.getpid(), signal.SIGKILL)
-time.sleep(300)
+
+def main() -> None:
+    """Fail as the first argument says, or wait."""
+    if os.environ["RANK"] == "1":
+        if sys.argv[1] == "word":
+            leave_complaint("the disk is full;\nmake room")
+            sys.exit(1)
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(300)
+
+
+if __name__ == "__main__":
+    main()

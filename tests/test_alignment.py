@@ -146,8 +146,8 @@ def test_a_box_is_taken_as_it_is() -> None:
         ("100,0,64,64", "reaches to 164,64; the picture is 128x96"),
         ("-1,0,64,64", "at least 0"),
         ("0,0,nan,nan", "a size above 0"),
-        ("0,0,64", "choose auto, face, center or x,y,w,h"),
-        ("middle", "choose auto, face, center or x,y,w,h"),
+        ("0,0,64", "choose auto, face, face@x,y, center or x,y,w,h"),
+        ("middle", "choose auto, face, face@x,y, center or x,y,w,h"),
     ],
 )
 def test_boxes_that_make_no_sense_are_one_clear_line(mode: str, message: str) -> None:

@@ -143,8 +143,9 @@ def _mask(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     from vedit import video
 
     image = video.read_mask(path)
+    mask = fitted(path, image, size)
     check_greys(path, int(image.min()), int(image.max()))
-    return fitted(path, image, size)
+    return mask
 
 
 def check_greys(path: Path, darkest: int, brightest: int) -> None:
