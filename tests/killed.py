@@ -66,7 +66,7 @@ def main() -> None:
     torch.set_num_threads(1)
     statuses["whole"] = [run(clip, generator, folder / "whole", Fuse())]
     total = int((folder / "whole.renames").read_text())
-    fuses = {"renames": [Fuse(rename=number) for number in range(1, total + 1)], "stages": [Fuse(stage=s, moment=m) for s in STAGES for m in (2, 1)]}
+    fuses = {"renames": [Fuse(rename=number) for number in range(1, total + 1)], "stages": [Fuse(stage=stage, moment=2) for stage in STAGES]}
     if mode == "each":
         fuses = {f"rename-{fuse.rename}": [fuse] for fuse in fuses["renames"]} | {"stages": fuses["stages"]}
     for name, each in fuses.items():

@@ -17,8 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
+from stylegan_v import save_generator
 from tests.accept.shell import environment
 from tests.accept.table import Row, Setting, holds, skip, stated
+from tests.tiny_generator import tiny_generator
 from vedit import video
 
 ORDER = 45
@@ -59,12 +61,34 @@ class Killed:
 
 
 def run(setting: Setting) -> Iterator[Row]:
+    yield before_renames(setting)
     for name, seconds in CLIPS.items():
         source = EXAMPLES / name if (EXAMPLES / name).is_file() else setting.data / "clips" / name
         if not source.is_file():
             yield skip(f"{name}: killed and resumed", f"{source} is absent; set VEDIT_TEST_DATA")
             continue
         yield from one_clip(setting, source.resolve(), 0.2 if setting.quick else seconds)
+
+
+def before_renames(setting: Setting) -> Row:
+    """A tiny generator's projections, each killed just before another of its files is renamed into place, and run again."""
+    check = "a tiny generator: killed before each file is in place, run again"
+    if not hasattr(os, "fork"):
+        return skip(check, f"{sys.platform} has no fork")
+    folder = (setting.out / "renames").resolve()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    save_generator(tiny_generator(), folder / "tiny.safetensors")
+    mode = "chain" if setting.quick else "each"
+    command = [sys.executable, "-m", "tests.killed", mode, str(EXAMPLES / "demo.mp4"), str(folder / "tiny.safetensors"), str(folder)]
+    done = subprocess.run(command, cwd=EXAMPLES.parent, capture_output=True, text=True, env=environment(OMP_NUM_THREADS="1"), check=True)
+    statuses: dict[str, list[int]] = json.loads(done.stdout)
+    faults = [f"{name}: statuses {found}" for name, found in statuses.items() if found[-1] or set(found[:-1]) - {-signal.SIGKILL}]
+    if not faults:
+        faults = [f"{name}: {fault}" for name in statuses for fault in differences(folder / "whole", folder / name)]
+    kills = sum(len(found) - 1 for found in statuses.values())
+    figure = f"{kills} kills of {len(statuses) - 1} projects, identical files and frames, nothing left over"
+    return holds(check, "as of an undisturbed run", "; ".join(faults) or figure, not faults and kills > 0, statuses=statuses)
 
 
 def one_clip(setting: Setting, source: Path, seconds: float) -> Iterator[Row]:
