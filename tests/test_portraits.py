@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from vedit.worlds import requests
 from vedit.worlds.portraits import REFERENCE_LANDMARKS, Portraits
 from vedit.worlds.portraits_captions import facts
 from vedit.worlds.portraits_colours import COLOUR_TARGETS, UnknownColour, colour_name, hue_target
@@ -188,7 +189,8 @@ TRUE_WORDS = {  # a word's pattern, and what its row must satisfy
 }
 
 
-def test_captions_say_only_what_is_true() -> None:
+def test_captions_say_only_what_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "SHARE", 0.0)  # what they ask for is looked at in test_requests
     rng = torch.Generator().manual_seed(11)
     rows = WORLD.random_attributes(4000, rng)
     said = WORLD.captions(rows, rng)

@@ -40,6 +40,8 @@ from vedit.worlds import world as find_world
 from vedit.worlds.base import World
 
 STATE_FILE = "training_state.safetensors"
+BLANK = 49_405
+"""A token that stands for words never seen: its vector is held at zero, as theirs are when the model is exported."""
 
 
 class ClipRecipeError(VeditError, ValueError):
@@ -51,7 +53,9 @@ class ClipRecipe(BaseModel):
 
     `text_steps` of the first stage are followed by `image_steps` of the second, which from its step `generator_from` on
     also sees frames of the worlds' `generators` (checkpoint files, needed only then). `start` names the folder of a finished
-    training to begin from.
+    training to begin from; with `hold_attributes` its text stage leaves the vectors that stand for attributes where they are, so
+    that the image tower that was trained towards them needs no more steps. Into `blanks` of the captions a few words are put
+    that say nothing, as words never seen do.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,7 +65,9 @@ class ClipRecipe(BaseModel):
     text_learning_rate: float = Field(2e-3, gt=0)
     caption_drafts: int = Field(1, ge=1)
     text_attribute_weight: float = Field(10.0, ge=0)
-    image_steps: int = Field(gt=0)
+    hold_attributes: bool = False
+    blanks: float = Field(0.0, ge=0, le=1)
+    image_steps: int = Field(ge=0)
     image_batch: int = Field(128, gt=1)
     image_learning_rate: float = Field(3e-3, gt=0)
     attribute_weight: float = Field(0.3, ge=0)
@@ -132,8 +138,9 @@ class ClipTraining:
         self.mask: Tensor = self.model.text.attn_mask
         self.model.visual.to(memory_format=torch.channels_last)
         self.tokens = SimpleTokenizer(context_length=config["text_cfg"]["context_length"])
+        learning = [self.model.text, self.text_head]
         self.text_optimiser = _optimiser(
-            [self.model.text, self.text_head, self.tower, self.tower_head],
+            learning if recipe.hold_attributes else [*learning, self.tower, self.tower_head],
             [self.model.logit_scale],
             recipe.weight_decay,
         )
@@ -189,8 +196,10 @@ class ClipTraining:
         tokens: Tensor = self.tokens(texts)
         self.seen_tokens[tokens.unique()] = True
         self.seen_words.update(word for text in texts for word in words(text))
+        tokens = with_blanks(tokens, recipe.blanks, rng)
         vectors = self._encode_texts(tokens)
-        seen = self.tower(*_side_by_side(rows))
+        with torch.set_grad_enabled(not recipe.hold_attributes):
+            seen = self.tower(*_side_by_side(rows))
         logits = self.model.logit_scale.exp() * seen @ vectors.T
         labels = torch.arange(len(logits))
         contrast = (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
@@ -200,6 +209,7 @@ class ClipTraining:
         self._advance(self.text_optimiser, loss, recipe.text_learning_rate * factor)
         with torch.no_grad():
             self.model.logit_scale.clamp_(max=math.log(100))
+            self.model.text.token_embedding.weight[BLANK] = 0
         return {"contrast": contrast.item(), "attributes": attribute.item()}
 
     def _encode_texts(self, tokens: Tensor) -> Tensor:
@@ -296,6 +306,20 @@ class ClipTraining:
 
     def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
         return {"text_optimiser": self.text_optimiser, "image_optimiser": self.image_optimiser}
+
+
+def with_blanks(tokens: Tensor, share: float, rng: torch.Generator, most: int = 3) -> Tensor:
+    """Tokens [B, S] with one to `most` BLANK ones put into `share` of the rows, anywhere between their ends, where there is room."""
+    if not share:
+        return tokens
+    mixed = tokens.clone()
+    chosen, counts = torch.rand(len(tokens), generator=rng) < share, torch.randint(1, most + 1, (len(tokens),), generator=rng)
+    for i in chosen.nonzero()[:, 0].tolist():
+        row = tokens[i][tokens[i] != 0].tolist()
+        for _ in range(min(int(counts[i]), tokens.shape[1] - len(row))):
+            row.insert(int(torch.randint(1, len(row), (1,), generator=rng)), BLANK)
+        mixed[i, : len(row)] = torch.tensor(row)
+    return mixed
 
 
 def _side_by_side(rows: list[Tensor]) -> tuple[Tensor, Tensor]:

@@ -33,7 +33,7 @@ BATCH = 50
 RIDGE = 0.1
 """Noise floor of the ridge, as a part of the squared canonical correlation: directions of the image vector that w explains
 less well than this are not followed."""
-LENGTH = 2.2
+LENGTH = 1.8
 """Standard deviations of w along the direction that strength 1 moves."""
 FARTHEST = 2.9
 """Standard deviations of w along the direction that strength 1 goes to at most: a night made night again would leave what the generator

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vedit.worlds import requests
 from vedit.worlds.portraits_colours import SYNONYMS, colour_name
+from vedit.worlds.portraits_requests import ASKS, HAIR, LACKS, coloured
 
 Row = dict[str, float]
 Words = tuple[str, ...]
@@ -32,13 +34,16 @@ _WALLS = ("wall", "background", "backdrop")
 
 @dataclass(frozen=True)
 class Fact:
-    """One thing to be seen and ways to say it: before a noun, after "with" or "has", or as a phrase of its own after the noun."""
+    """One thing to be seen and ways to say it: before a noun, after "with" or "has", as a phrase of its own after the noun, or as
+    what someone asks for who wants it."""
 
     topic: str
     before: Words = ()
     has: Words = ()
     after: Words = ()
     weight: float = 1.0  # how readily it is mentioned
+    asks: Words = ()
+    lacks: Words = ()  # things that are not there, which someone may have asked to be gone
 
 
 def facts(row: Row) -> list[Fact]:
@@ -51,13 +56,13 @@ def _age(row: Row) -> list[Fact]:
     if age > 0.45:
         words: Words = ("old", "elderly", "senior", "aged", "old") + (("wrinkled", "very old") if age > 0.7 else ())
         return [
-            Fact("age", words, ("wrinkles", "a wrinkled face", "an old face", "wrinkled skin"), ("of old age",), 1.6)
+            Fact("age", words, ("wrinkles", "a wrinkled face", "an old face", "wrinkled skin"), ("of old age",), 1.6, ASKS["age+"])
         ]
     if 0.0 < age < 0.35:
-        return [Fact("age", ("middle-aged", "mature"), (), ("in middle age",), 0.8)]
+        return [Fact("age", ("middle-aged", "mature"), (), ("in middle age",), 0.8, ASKS["age0"])]
     if age < -0.4:
         return [
-            Fact("age", ("young", "youthful", "young-looking"), ("smooth skin", "a young face", "no wrinkles"), (), 1.4)
+            Fact("age", ("young", "youthful", "young-looking"), ("smooth skin", "a young face", "no wrinkles"), (), 1.4, ASKS["age-"], LACKS["age-"])
         ]
     return []
 
@@ -68,10 +73,10 @@ def _face(row: Row) -> list[Fact]:
     if beard > 0.4:
         kinds = ("a full beard", "a thick beard", "a heavy beard") if beard > 0.75 else ("facial hair",)
         found.append(
-            Fact("beard", ("bearded", "bearded"), ("a beard", "a beard", "a beard and a moustache", *kinds), (), 1.5)
+            Fact("beard", ("bearded", "bearded"), ("a beard", "a beard", "a beard and a moustache", *kinds), (), 1.5, ASKS["beard+"])
         )
     elif -0.35 < beard < 0.05:
-        found.append(Fact("beard", ("stubbly",), ("stubble", "some stubble", "a stubble beard"), (), 0.7))
+        found.append(Fact("beard", ("stubbly",), ("stubble", "some stubble", "a stubble beard"), (), 0.7, ASKS["beard0"]))
     elif beard < -0.65:
         found.append(
             Fact(
@@ -79,7 +84,9 @@ def _face(row: Row) -> list[Fact]:
                 ("clean-shaven", "beardless", "shaven"),
                 ("no beard", "a clean-shaven face"),
                 ("without a beard",),
-                0.7,
+                0.9,
+                ASKS["beard-"],
+                LACKS["beard-"],
             )
         )
     if makeup > 0.35:
@@ -95,7 +102,7 @@ def _face(row: Row) -> list[Fact]:
             *heavy,
         )
         wearing = ("wearing makeup", "wearing make-up", "wearing lipstick", "in makeup")
-        found.append(Fact("makeup", ("made-up",), has, wearing, 1.5))
+        found.append(Fact("makeup", ("made-up",), has, wearing, 1.5, ASKS["makeup+"]))
     elif makeup < -0.6:
         found.append(
             Fact(
@@ -103,15 +110,22 @@ def _face(row: Row) -> list[Fact]:
                 (),
                 ("no makeup", "a natural face without makeup"),
                 ("without makeup", "wearing no makeup"),
-                0.6,
+                0.8,
+                ASKS["makeup-"],
+                LACKS["makeup-"],
             )
         )
-    tones = [(0.5, ("pale", "light", "fair")), (0.0, ("tan", "tanned")), (-0.55, ("brown",)), (-1.01, ("dark",))]
-    tone = next(words for low, words in tones if skin >= low)
+    tones: list[tuple[float, str, Words]] = [
+        (0.5, "skin_light", ("pale", "light", "fair")),
+        (0.0, "skin_tan", ("tan", "tanned")),
+        (-0.55, "skin_brown", ("brown",)),
+        (-1.01, "skin_dark", ("dark",)),
+    ]
+    asks, tone = next((asks, words) for low, asks, words in tones if skin >= low)
     clear = not (0.35 < skin < 0.5 or -0.15 < skin < 0.0 or -0.65 < skin < -0.45)
     if clear:
         found.append(
-            Fact("skin", tuple(f"{word}-skinned" for word in tone), tuple(f"{word} skin" for word in tone), (), 0.9)
+            Fact("skin", tuple(f"{word}-skinned" for word in tone), tuple(f"{word} skin" for word in tone), (), 0.9, ASKS[asks])
         )
     return found
 
@@ -121,10 +135,10 @@ def _extras(row: Row) -> list[Fact]:
     if row["glasses"] > 0.3:
         wearing = ("wearing glasses", "in glasses", "wearing spectacles", "wearing eyeglasses")
         found.append(
-            Fact("glasses", ("bespectacled",), ("glasses", "glasses", "spectacles", "eyeglasses"), wearing, 1.2)
+            Fact("glasses", ("bespectacled",), ("glasses", "glasses", "spectacles", "eyeglasses"), wearing, 1.2, ASKS["glasses+"])
         )
     elif row["glasses"] < -0.45:
-        found.append(Fact("glasses", (), ("no glasses",), ("without glasses", "not wearing glasses"), 0.5))
+        found.append(Fact("glasses", (), ("no glasses",), ("without glasses", "not wearing glasses"), 0.8, ASKS["glasses-"], LACKS["glasses-"]))
     for name, high, low, noun in (
         ("face.width", "wide", "narrow", "face"),
         ("face.jaw", "square", "pointed", "chin"),
@@ -139,22 +153,25 @@ def _extras(row: Row) -> list[Fact]:
 def _hair(row: Row) -> list[Fact]:
     age, length, loss = row["age"], row["hair.length"], row["hair.loss"]
     if loss > 0.7:
-        return [Fact("hair.loss", ("bald", "balding"), ("a bald head", "little hair", "no hair on top"), (), 1.0)]
+        return [Fact("hair.loss", ("bald", "balding"), ("a bald head", "little hair", "no hair on top"), (), 1.0, ASKS["bald"], LACKS["bald"])]
     found = []
     if 0.35 < loss < 0.65:
         found.append(Fact("hair.loss", (), ("a receding hairline", "a high forehead"), (), 0.4))
     if length > 0.4:
         found.append(
-            Fact("hair.length", ("long-haired",), ("long hair", "long hair", "hair down to the shoulders"), (), 1.0)
+            Fact("hair.length", ("long-haired",), ("long hair", "long hair", "hair down to the shoulders"), (), 1.0, ASKS["long"])
         )
     elif length < -0.4:
-        found.append(Fact("hair.length", ("short-haired",), ("short hair", "short hair", "cropped hair"), (), 1.0))
+        found.append(Fact("hair.length", ("short-haired",), ("short hair", "short hair", "cropped hair"), (), 1.0, ASKS["short"]))
     words: Words = ()
+    asks: Words = ()
     if age > 0.55:
         words = ("grey", "gray", "silver") + (("white",) if age > 0.8 else ())
+        asks = ASKS["grey"]
     elif age < 0.2:
         name = colour_name("hair", row["hair.a"], row["hair.b"], row["hair.light"])
         words = _named("hair", name) if name else ()
+        asks = 2 * HAIR[name] + coloured("hair", words) if name else ()
     if words:
         found.append(
             Fact(
@@ -163,6 +180,7 @@ def _hair(row: Row) -> list[Fact]:
                 tuple(f"{word} hair" for word in words),
                 (),
                 1.3,
+                asks,
             )
         )
     return found
@@ -177,7 +195,7 @@ def _colours(row: Row) -> list[Fact]:
     if eyes:
         words = _named("eyes", eyes)
         found.append(
-            Fact("eyes", tuple(f"{word}-eyed" for word in words), tuple(f"{word} eyes" for word in words), (), 1.4)
+            Fact("eyes", tuple(f"{word}-eyed" for word in words), tuple(f"{word} eyes" for word in words), (), 1.4, coloured("eyes", words))
         )
     if shirt:
         worn = tuple(f"{_a(word)} {thing}" for word in _named("shirt", shirt) for thing in _SHIRTS)
@@ -188,12 +206,20 @@ def _colours(row: Row) -> list[Fact]:
                 worn,
                 tuple(f"{verb} {thing}" for verb in ("in", "wearing") for thing in worn) + (f"dressed in {shirt}",),
                 1.5,
+                coloured("shirt", _named("shirt", shirt)),
             )
         )
     if wall:
         places = tuple(f"{_a(word)} {thing}" for word in _named("background", wall) for thing in _WALLS)
         after = tuple(f"{where} {place}" for where in ("in front of", "against", "before") for place in places)
-        found.append(Fact("background", (), places, after, 0.9))
+        found.append(Fact("background", (), places, after, 0.9, coloured("background", _named("background", wall))))
+    for topic, things in (("shirt", _SHIRTS), ("background", _WALLS)):
+        light = row[f"{topic}.light"]
+        if abs(light) > 0.6:
+            word = "light" if light > 0 else "dark"
+            phrases = tuple(f"a {word} {thing}" for thing in things)
+            after = tuple(f"{'in' if topic == 'shirt' else 'in front of'} {phrase}" for phrase in phrases)
+            found.append(Fact(f"{topic}.light", (), phrases, after, 0.3, coloured(topic, (word, word, f"{word}er"))))
     return found
 
 
@@ -224,18 +250,27 @@ def _caption(known: list[Fact], draw: random.Random) -> str:
         fact = draw.choices(pool, [each.weight for each in pool])[0]
         pool.remove(fact)
         told.append(fact)
-    told.sort(key=lambda fact: fact.topic == "background")  # the wall is named last
+    told.sort(key=lambda fact: fact.topic.startswith("background"))  # the wall is named last
+    if told and draw.random() < requests.SHARE:
+        return _request(told[:2] if draw.random() < 0.15 else told[:1], draw)
     style = draw.random()
     if not told:
         return f"{draw.choice(_OPENERS)} {_a(draw.choice(_NOUNS))}"
-    if style < 0.08 and len(told) == 1 and told[0].has and told[0].topic != "background":
+    if style < 0.08 and len(told) == 1 and told[0].has and not told[0].topic.startswith("background"):
         return draw.choice(told[0].has)
-    if style < 0.22 and all(fact.has and fact.topic not in ("background", "shirt") for fact in told):
+    if style < 0.22 and all(fact.has and not fact.topic.startswith(("background", "shirt")) for fact in told):
         return f"{draw.choice(('someone who has', 'a person who has', 'this person has', 'the person has'))} {_list([draw.choice(f.has) for f in told])}"
     phrase = _phrase(told, draw)
     if style < 0.60:
         return phrase
     return f"{draw.choice(_OPENERS)} {phrase}"
+
+
+def _request(told: list[Fact], draw: random.Random) -> str:
+    """What someone says who wants these facts."""
+    frames = (requests.THINGS, requests.KINDS)
+    asked = [requests.request(fact.asks, fact.has, fact.before, frames, draw, fact.lacks) or draw.choice(fact.after) for fact in told]
+    return " and ".join(asked)
 
 
 def _phrase(told: list[Fact], draw: random.Random) -> str:
@@ -248,7 +283,7 @@ def _phrase(told: list[Fact], draw: random.Random) -> str:
             way
             for way, words in (
                 (before, fact.before),
-                (has, fact.has if fact.topic != "background" else ()),
+                (has, fact.has if not fact.topic.startswith("background") else ()),
                 (after, fact.after),
             )
             if words

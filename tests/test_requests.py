@@ -1,0 +1,91 @@
+"""Requests: said in many ways, of one person at a time, and only of what is there."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import pytest
+import torch
+
+from vedit.clip_training import BLANK, with_blanks
+from vedit.worlds import requests, world
+from vedit.worlds.portraits_requests import ASKS as PORTRAIT_ASKS
+from vedit.worlds.portraits_requests import coloured
+from vedit.worlds.sky_requests import ASKS as SKY_ASKS
+
+
+@pytest.mark.parametrize("asks", [PORTRAIT_ASKS, SKY_ASKS])
+def test_every_topic_has_phrases_and_no_braces_but_the_person(asks: dict[str, requests.Words]) -> None:
+    for topic, phrases in asks.items():
+        assert len(set(phrases)) == len(phrases) >= 4, topic
+        for phrase in phrases:
+            said = requests.fill(phrase, "", random.Random(0))
+            assert said.strip() and "{" not in said and "\n" not in said, phrase
+
+
+def test_one_person_in_one_request() -> None:
+    said = {requests.fill("let {him} say that {he} has {his} glasses", "", random.Random(seed)) for seed in range(60)}
+    assert "let him say that he has his glasses" in said and "let her say that she has her glasses" in said
+    assert not any("him" in text.split() and "her" in text.split() for text in said)
+
+
+def test_articles_fit_what_they_stand_before() -> None:
+    assert requests.fill("as a {x} man", "old", random.Random(0)) == "as an old man"
+    assert requests.fill("turn it into a {x} person", "elderly", random.Random(0)) == "turn it into an elderly person"
+
+
+def test_nothing_is_asked_where_nothing_can_be() -> None:
+    frames = (requests.THINGS, requests.KINDS)
+    assert requests.request((), (), (), frames, random.Random(0)) is None
+    assert "glasses" in (requests.request((), ("glasses",), (), frames, random.Random(0)) or "")
+
+
+def test_colours_are_named_in_every_frame() -> None:
+    assert all("teal" in phrase for phrase in coloured("shirt", ("teal",)))
+    assert set(coloured("eyes", ("blue", "blue"))) == set(coloured("eyes", ("blue",)))
+
+
+SIDES = {
+    "portraits": {
+        r"\b(take|remove|get rid of|lose|drop) .*\b(glasses|spectacles)": ("glasses", -1),
+        r"\b(remove|take|get rid of|lose|drop|shave) .*beard": ("beard", -1),
+        r"\b(grow|bushy).*beard": ("beard", 1),
+        r"\bolder\b": ("age", 1),
+        r"\byounger\b": ("age", -1),
+        r"\blonger hair": ("hair.length", 1),
+        r"complexion.*dark|darker complexion": ("skin", -1),
+    },
+    "skies": {
+        r"\b(remove|get rid of|lose|without|fewer|less) .*clouds": ("cloud_cover", -1),
+        r"\b(add|(?<!no )more) clouds": ("cloud_cover", 1),
+        r"\b(remove|get rid of|lose) .*(aurora|northern)": ("aurora", -1),
+        r"(make it|into|after|by) night|midnight": ("time", 1),
+        r"(higher|taller|bigger) mountains": ("mountains", 1),
+    },
+}
+
+
+@pytest.mark.parametrize("name", list(SIDES))
+def test_what_is_asked_for_is_what_is_there(name: str) -> None:
+    place, rng = world(name), torch.Generator().manual_seed(4)
+    rows = place.random_attributes(20_000, rng)
+    met = dict.fromkeys(SIDES[name], 0)
+    for row, caption in zip(rows.tolist(), place.captions(rows, rng), strict=True):
+        if " and " in caption:
+            continue  # two things are asked for
+        for pattern, (column, side) in SIDES[name].items():
+            if re.search(pattern, caption):
+                met[pattern] += 1
+                assert side * row[place.columns.index(column)] > 0, caption
+    assert min(met.values()) >= 5, met
+
+
+def test_blanks_lie_between_the_ends_and_leave_the_rest_in_order() -> None:
+    tokens = torch.tensor([[49406, 5, 6, 7, 49407, 0, 0, 0], [49406, 1, 2, 3, 4, 5, 6, 49407]])
+    rng = torch.Generator().manual_seed(0)
+    assert torch.equal(with_blanks(tokens, 0.0, rng), tokens)
+    mixed = with_blanks(tokens, 1.0, rng)
+    assert torch.equal(mixed[1], tokens[1]), "no room"
+    assert 1 <= int((mixed[0] == BLANK).sum()) <= 3 and mixed[0, 0] == 49406
+    assert mixed[0][(mixed[0] != BLANK) & (mixed[0] != 0)].tolist() == [49406, 5, 6, 7, 49407]

@@ -1,0 +1,96 @@
+"""Requests: what a picture shows, said as someone says it who asks for it ("give him a beard", "could the hair be longer?").
+
+An edit is asked for in words that no caption has. A picture with a beard is therefore also described by what would have been
+said to get it. Phrases hold `{him}`, `{he}`, `{his}`, which one draw fills for the whole sentence.
+"""
+
+from __future__ import annotations
+
+import random
+
+Words = tuple[str, ...]
+
+SHARE = 0.45
+"""Captions that are requests."""
+
+
+def listed(text: str) -> Words:
+    """The phrases of a paragraph, between semicolons."""
+    return tuple(" ".join(phrase.split()) for phrase in text.split(";"))
+
+
+_PEOPLE = (
+    ("he", "him", "his"), ("he", "him", "his"), ("she", "her", "her"), ("she", "her", "her"), ("they", "them", "their"),
+    ("the person", "the person", "the person's"), ("this man", "this man", "this man's"), ("the woman", "the woman", "the woman's"),
+    ("my friend", "my friend", "my friend's"), ("someone", "someone", "someone's"), ("the speaker", "the speaker", "the"),
+)  # fmt: skip
+
+THINGS = listed("""
+    give {him} {x}; give {him} {x}; add {x}; add {x} to {him}; put {x} on {him}; with {x}; let {him} have {x}; could {he} have {x}?; what if
+    {he} had {x}; can {he} get {x}?; I want {x}; I'd like {x}; I would like to see {x}; imagine {him} with {x}; show {x}; {x} please; {he}
+    should have {x}; how would {he} look with {x}; {he} has {x} now; as if {he} had {x}; now with {x}; {x} instead; go for {x}; let me see {x};
+    make {him} have {x}; {he} gets {x}; {x} would be nice; change it so that {he} has {x}; {him} but with {x}
+""")
+KINDS = listed("""
+    make {him} {x}; make {him} look {x}; turn {him} into a {x} person; turn {him} into someone {x}; let {him} be {x}; {he} should be {x}; what
+    if {he} were {x}; could {he} be {x}?; {he} looks {x}; a {x} version of {him}; change {him} to be {x}; as if {he} were {x}; I want {him} {x};
+    someone {x}; a {x} man; a {x} woman; a {x} guy; a {x} lady; {x} please; rather {x}
+""")
+SCENES = listed("""
+    add {x}; give me {x}; show {x}; I want {x}; I'd like {x}; let there be {x}; with {x}; make it {x}; turn it into {x}; put {x} in; {x} please;
+    could there be {x}?; what if there was {x}; now with {x}; as if there was {x}; change it to {x}; there should be {x}; let us have {x}; a
+    scene with {x}; can we have {x}?; I would like to see {x}; {x} instead; bring in {x}; there is {x} now
+""")
+LOOKS = listed("""
+    make it {x}; make the sky {x}; let it be {x}; turn it {x}; it should be {x}; could it be {x}?; I want it {x}; what if it was {x}; a {x}
+    version; make the scene {x}; change it to {x}; {x} please; as if it were {x}; it looks {x} now
+""")
+DENIALS = listed("""
+    I don't want {x}; I don't want any {x}; there shouldn't be any {x}; there should be no {x}; no {x}; no more {x}; not any {x}; without {x};
+    without any {x}; no {x} at all; can you remove the {x}?; remove the {x}; take the {x} away; take those {x} away; take {his} {x} off; {x}
+    off; get rid of the {x}; get rid of {his} {x}; get rid of every {x}; I'd rather have no {x}; rather without {x}; the {x} has to go; the {x}
+    must go; {he} doesn't have {x}; {he} isn't wearing {x}; {he} hasn't got {x}; lose the {x}; hide the {x}; drop the {x}; skip the {x}; don't
+    show {x}; it isn't {x} any more; it shouldn't be {x} anymore; not {x}; not {x} any more; never {x}; the {x} is gone; {x} gone; erase the
+    {x}; delete the {x}; away with {his} {x}; what if there was no {x}?; could we do without the {x}?; as if there never was {x}; {he} shouldn't
+    have {x}; {he} does not need {x}; free of {x}; {x}-free; zero {x}; nothing of the {x} left; imagine {him} without {x}; minus the {x}
+""")
+
+_BEFORE = ("please", "I think", "now", "for once", "so", "actually", "in this clip", "maybe", "and")
+_AFTER = ("please", "instead", "now", "a bit", "for me", "in the video", "this time", "if possible", "thanks", "in this clip", "I mean", "really", "here")
+_MORE = ("really", "much", "very", "quite", "completely", "rather", "far", "truly", "clearly", "totally")
+
+
+def fill(frame: str, x: str, draw: random.Random) -> str:
+    """A frame with its thing and one person put in; an article before a vowel is mended."""
+    he, him, his = draw.choice(_PEOPLE)
+    text = frame.replace("{x}", x)
+    if "{his} hair" in text and draw.random() < 0.3 or "{his} eyes" in text and draw.random() < 0.3:
+        his = "the"
+    text = text.replace("{he}", he).replace("{him}", him).replace("{his}", his)
+    for vowel in "aeiou":
+        text = text.replace(f" a {vowel}", f" an {vowel}")
+    return text
+
+
+def dressed(text: str, draw: random.Random) -> str:
+    """The request with small words around it, now and then."""
+    if draw.random() < 0.18:
+        text = f"{draw.choice(_BEFORE)} {text}"
+    if draw.random() < 0.22:
+        text = f"{text} {draw.choice(_AFTER)}"
+    if draw.random() < 0.12:
+        pieces = text.split()
+        pieces.insert(draw.randrange(len(pieces) + 1), draw.choice(_MORE))
+        text = " ".join(pieces)
+    return text
+
+
+def request(asks: Words, things: Words, kinds: Words, frames: tuple[Words, Words], draw: random.Random, lacks: Words = ()) -> str | None:
+    """One request for a fact: one of its own `asks`, or a frame filled with a thing that is there, a kind, or a thing that is lacking;
+    None where nothing can be asked."""
+    ways: list[tuple[float, Words, Words]] = [(3.0, asks, ("{x}",)), (1.5, things, frames[0]), (1.0, kinds, frames[1]), (3.0, lacks, DENIALS)]
+    ways = [way for way in ways if way[1]]
+    if not ways:
+        return None
+    _, words, around = draw.choices(ways, [way[0] for way in ways])[0]
+    return dressed(fill(draw.choice(around), draw.choice(words), draw), draw)
