@@ -12,8 +12,8 @@ from stylegan_v import Generator
 from tests.accept import footage
 from tests.accept.groups.prompts import PROMPTS, SEEN
 from tests.accept.projecting import project_frames
-from tests.accept.table import Row, Setting, holds, skip, stated
-from vedit import editing, models
+from tests.accept.table import Row, Setting, at_least, holds, skip, stated
+from vedit import editing, models, scores
 from vedit import judge as judges
 from vedit.directions import random_frames
 from vedit.judge import Judge, Target
@@ -31,18 +31,23 @@ SHOWN = 0.3  # of a judged target in [-1, 1]: a clip that shows more of it alrea
 Responses = dict[str, tuple[float, float]]
 """By prompt: how far the attribute moves in the clip before tuning and after, in standard deviations."""
 
+Steadiness = list[tuple[float, float]]
+"""Of every edited clip against the same clip unedited: the ratio of flicker, and the correlation of motion."""
+
 
 def run(setting: Setting) -> Iterator[Row]:
     for name in NAMES:
         clips = [f"{name}-{seed}" for seed in range(CLIPS)]
         found: list[Responses] = []
+        steady: Steadiness = []
         for clip in setting.chosen(clips)[: setting.count(CLIPS)]:
             balanced, tuned = projected(setting, name, clip)
-            found.append(edited(setting, name, clip, balanced, tuned))
+            found.append(edited(setting, name, clip, balanced, tuned, steady))
             yield of_clip(clip, found[-1])
             yield elsewhere(clip, tuned, setting.count(LATENTS, 8))
         if any(found):
             yield together(name, found)
+            yield from steadily(name, steady)
 
 
 def projected(setting: Setting, name: str, clip: str) -> tuple[Workspace, Workspace]:
@@ -60,8 +65,8 @@ def projected(setting: Setting, name: str, clip: str) -> tuple[Workspace, Worksp
     )
 
 
-def edited(setting: Setting, name: str, clip: str, balanced: Workspace, tuned: Workspace) -> Responses:
-    """Every prompt that suits the clip, on both projects; sources, renders and edits in `strip.png`."""
+def edited(setting: Setting, name: str, clip: str, balanced: Workspace, tuned: Workspace, steady: Steadiness) -> Responses:
+    """Every prompt that suits the clip, on both projects, also noted in `steady`; sources, renders and edits in `strip.png`."""
     judge, plain = judges.load(name), [frames_of(workspace, None) for workspace in (balanced, tuned)]
     found: Responses = {}
     rows = [*plain]
@@ -73,6 +78,7 @@ def edited(setting: Setting, name: str, clip: str, balanced: Workspace, tuned: W
             made = finish(editing.edit(workspace, prompt, clip=setting.clip))
             after = frames_of(workspace, made.name)
             moved.append(float(judges.response(read(judge, before), read(judge, after), target, judge.columns)))
+            steady.append((scores.flicker_ratio(before, after), scores.motion_correlation(before, after)))
             rows.append(after)
         found[prompt] = moved[0], moved[1]
     footage.strip(setting.out / clip / "strip.png", rows)
@@ -120,6 +126,17 @@ def together(name: str, found: list[Responses]) -> Row:
     figure = f"{kept(found):.0f} % of {count} edits' responses{worst}"
     check = f"{name}: what edits of tuned clips keep of the judge's response"
     return holds(check, f"≥ {BAR:g} %", figure, kept(found) >= BAR, parts=parts)
+
+
+def steadily(name: str, steady: Steadiness) -> Iterator[Row]:
+    """Whether edited clips tremble no more, and move when the unedited ones do."""
+    ratios, correlations = (torch.tensor(values) for values in zip(*steady, strict=True))
+    lowest, middle, highest = (float(value) for value in torch.quantile(ratios, torch.tensor([0.1, 0.5, 0.9])))
+    check = f"{name}: flicker of {len(steady)} edited clips over the unedited ones’, median (a tenth lies below {lowest:.2f}, a tenth above {highest:.2f})"
+    yield holds(check, "0.85 to 1.1", f"{middle:.3f}", 0.85 <= middle <= 1.1, ratios=ratios.tolist())
+    low, middle = (float(value) for value in torch.quantile(correlations, torch.tensor([0.1, 0.5])))
+    check = f"{name}: motion of the edited clips, correlation with the unedited ones’, median (a tenth lies below {low:.3f})"
+    yield at_least(check, middle, 0.9, correlations=correlations.tolist())
 
 
 @torch.no_grad()
