@@ -10,16 +10,17 @@ import torch
 
 from vedit.clip_training import BLANK, with_blanks
 from vedit.worlds import requests, world
-from vedit.worlds.portraits_requests import ASKS as PORTRAIT_ASKS
+from vedit.worlds.portraits_requests import ASKED as PORTRAIT_ASKED
 from vedit.worlds.portraits_requests import coloured
-from vedit.worlds.sky_requests import ASKS as SKY_ASKS
+from vedit.worlds.requests import Asked
+from vedit.worlds.sky_requests import ASKED as SKY_ASKED
 
 
-@pytest.mark.parametrize("asks", [PORTRAIT_ASKS, SKY_ASKS])
-def test_every_topic_has_phrases_and_no_braces_but_the_person(asks: dict[str, requests.Words]) -> None:
-    for topic, phrases in asks.items():
-        assert len(set(phrases)) == len(phrases) >= 4, topic
-        for phrase in phrases:
+@pytest.mark.parametrize("topics", [PORTRAIT_ASKED, SKY_ASKED])
+def test_every_topic_has_phrases_and_no_braces_but_the_person(topics: dict[str, Asked]) -> None:
+    for topic, asked in topics.items():
+        assert len(set(asked.phrases)) == len(asked.phrases) >= 4, topic
+        for phrase in (*asked.phrases, *asked.turned, *asked.lacks):
             said = requests.fill(phrase, "", random.Random(0))
             assert said.strip() and "{" not in said and "\n" not in said, phrase
 
@@ -37,8 +38,14 @@ def test_articles_fit_what_they_stand_before() -> None:
 
 def test_nothing_is_asked_where_nothing_can_be() -> None:
     frames = (requests.THINGS, requests.KINDS)
-    assert requests.request((), (), (), frames, random.Random(0)) is None
-    assert "glasses" in (requests.request((), ("glasses",), (), frames, random.Random(0)) or "")
+    assert requests.request(Asked(), (), (), frames, random.Random(0)) is None
+    assert "glasses" in (requests.request(Asked(), ("glasses",), (), frames, random.Random(0)) or "")
+
+
+def test_complaints_name_what_had_been_and_wishes_what_is() -> None:
+    said = requests.turns("the sun", "dimmer", "bright")
+    assert "I wish the sun were dimmer" in said and "the sun shouldn't be so bright" in said
+    assert not any("shouldn't" in phrase and "dimmer" in phrase for phrase in said)
 
 
 def test_colours_are_named_in_every_frame() -> None:
@@ -54,7 +61,7 @@ SIDES = {
         r"\bolder\b": ("age", 1),
         r"\byounger\b": ("age", -1),
         r"\blonger hair": ("hair.length", 1),
-        r"complexion.*dark|darker complexion": ("skin", -1),
+        r"darken .*skin|darker skin": ("skin", -1),
     },
     "skies": {
         r"\b(remove|get rid of|lose|without|fewer|less) .*clouds": ("cloud_cover", -1),

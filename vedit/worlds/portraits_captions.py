@@ -11,7 +11,8 @@ from torch import Tensor
 
 from vedit.worlds import requests
 from vedit.worlds.portraits_colours import SYNONYMS, colour_name
-from vedit.worlds.portraits_requests import ASKS, HAIR, LACKS, coloured
+from vedit.worlds.portraits_requests import ASKED, HAIR, coloured
+from vedit.worlds.requests import Asked
 
 Row = dict[str, float]
 Words = tuple[str, ...]
@@ -42,8 +43,7 @@ class Fact:
     has: Words = ()
     after: Words = ()
     weight: float = 1.0  # how readily it is mentioned
-    asks: Words = ()
-    lacks: Words = ()  # things that are not there, which someone may have asked to be gone
+    asked: Asked = Asked()
 
 
 def facts(row: Row) -> list[Fact]:
@@ -56,13 +56,13 @@ def _age(row: Row) -> list[Fact]:
     if age > 0.45:
         words: Words = ("old", "elderly", "senior", "aged", "old") + (("wrinkled", "very old") if age > 0.7 else ())
         return [
-            Fact("age", words, ("wrinkles", "a wrinkled face", "an old face", "wrinkled skin"), ("of old age",), 1.6, ASKS["age+"])
+            Fact("age", words, ("wrinkles", "a wrinkled face", "an old face", "wrinkled skin"), ("of old age",), 1.6, ASKED["age+"])
         ]
     if 0.0 < age < 0.35:
-        return [Fact("age", ("middle-aged", "mature"), (), ("in middle age",), 0.8, ASKS["age0"])]
+        return [Fact("age", ("middle-aged", "mature"), (), ("in middle age",), 0.8, ASKED["age0"])]
     if age < -0.4:
         return [
-            Fact("age", ("young", "youthful", "young-looking"), ("smooth skin", "a young face", "no wrinkles"), (), 1.4, ASKS["age-"], LACKS["age-"])
+            Fact("age", ("young", "youthful", "young-looking"), ("smooth skin", "a young face", "no wrinkles"), (), 1.4, ASKED["age-"])
         ]
     return []
 
@@ -73,10 +73,10 @@ def _face(row: Row) -> list[Fact]:
     if beard > 0.4:
         kinds = ("a full beard", "a thick beard", "a heavy beard") if beard > 0.75 else ("facial hair",)
         found.append(
-            Fact("beard", ("bearded", "bearded"), ("a beard", "a beard", "a beard and a moustache", *kinds), (), 1.5, ASKS["beard+"])
+            Fact("beard", ("bearded", "bearded"), ("a beard", "a beard", "a beard and a moustache", *kinds), (), 1.5, ASKED["beard+"])
         )
     elif -0.35 < beard < 0.05:
-        found.append(Fact("beard", ("stubbly",), ("stubble", "some stubble", "a stubble beard"), (), 0.7, ASKS["beard0"]))
+        found.append(Fact("beard", ("stubbly",), ("stubble", "some stubble", "a stubble beard"), (), 0.7, ASKED["beard0"]))
     elif beard < -0.65:
         found.append(
             Fact(
@@ -85,8 +85,7 @@ def _face(row: Row) -> list[Fact]:
                 ("no beard", "a clean-shaven face"),
                 ("without a beard",),
                 0.9,
-                ASKS["beard-"],
-                LACKS["beard-"],
+                ASKED["beard-"],
             )
         )
     if makeup > 0.35:
@@ -102,7 +101,7 @@ def _face(row: Row) -> list[Fact]:
             *heavy,
         )
         wearing = ("wearing makeup", "wearing make-up", "wearing lipstick", "in makeup")
-        found.append(Fact("makeup", ("made-up",), has, wearing, 1.5, ASKS["makeup+"]))
+        found.append(Fact("makeup", ("made-up",), has, wearing, 1.5, ASKED["makeup+"]))
     elif makeup < -0.6:
         found.append(
             Fact(
@@ -111,8 +110,7 @@ def _face(row: Row) -> list[Fact]:
                 ("no makeup", "a natural face without makeup"),
                 ("without makeup", "wearing no makeup"),
                 0.8,
-                ASKS["makeup-"],
-                LACKS["makeup-"],
+                ASKED["makeup-"],
             )
         )
     tones: list[tuple[float, str, Words]] = [
@@ -121,11 +119,11 @@ def _face(row: Row) -> list[Fact]:
         (-0.55, "skin_brown", ("brown",)),
         (-1.01, "skin_dark", ("dark",)),
     ]
-    asks, tone = next((asks, words) for low, asks, words in tones if skin >= low)
+    side, tone = next((side, words) for low, side, words in tones if skin >= low)
     clear = not (0.35 < skin < 0.5 or -0.15 < skin < 0.0 or -0.65 < skin < -0.45)
     if clear:
         found.append(
-            Fact("skin", tuple(f"{word}-skinned" for word in tone), tuple(f"{word} skin" for word in tone), (), 0.9, ASKS[asks])
+            Fact("skin", tuple(f"{word}-skinned" for word in tone), tuple(f"{word} skin" for word in tone), (), 0.9, ASKED[side])
         )
     return found
 
@@ -135,10 +133,10 @@ def _extras(row: Row) -> list[Fact]:
     if row["glasses"] > 0.3:
         wearing = ("wearing glasses", "in glasses", "wearing spectacles", "wearing eyeglasses")
         found.append(
-            Fact("glasses", ("bespectacled",), ("glasses", "glasses", "spectacles", "eyeglasses"), wearing, 1.2, ASKS["glasses+"])
+            Fact("glasses", ("bespectacled",), ("glasses", "glasses", "spectacles", "eyeglasses"), wearing, 1.2, ASKED["glasses+"])
         )
     elif row["glasses"] < -0.45:
-        found.append(Fact("glasses", (), ("no glasses",), ("without glasses", "not wearing glasses"), 0.8, ASKS["glasses-"], LACKS["glasses-"]))
+        found.append(Fact("glasses", (), ("no glasses",), ("without glasses", "not wearing glasses"), 0.8, ASKED["glasses-"]))
     for name, high, low, noun in (
         ("face.width", "wide", "narrow", "face"),
         ("face.jaw", "square", "pointed", "chin"),
@@ -153,25 +151,25 @@ def _extras(row: Row) -> list[Fact]:
 def _hair(row: Row) -> list[Fact]:
     age, length, loss = row["age"], row["hair.length"], row["hair.loss"]
     if loss > 0.7:
-        return [Fact("hair.loss", ("bald", "balding"), ("a bald head", "little hair", "no hair on top"), (), 1.0, ASKS["bald"], LACKS["bald"])]
+        return [Fact("hair.loss", ("bald", "balding"), ("a bald head", "little hair", "no hair on top"), (), 1.0, ASKED["bald"])]
     found = []
     if 0.35 < loss < 0.65:
         found.append(Fact("hair.loss", (), ("a receding hairline", "a high forehead"), (), 0.4))
     if length > 0.4:
         found.append(
-            Fact("hair.length", ("long-haired",), ("long hair", "long hair", "hair down to the shoulders"), (), 1.0, ASKS["long"])
+            Fact("hair.length", ("long-haired",), ("long hair", "long hair", "hair down to the shoulders"), (), 1.0, ASKED["long"])
         )
     elif length < -0.4:
-        found.append(Fact("hair.length", ("short-haired",), ("short hair", "short hair", "cropped hair"), (), 1.0, ASKS["short"]))
+        found.append(Fact("hair.length", ("short-haired",), ("short hair", "short hair", "cropped hair"), (), 1.0, ASKED["short"]))
     words: Words = ()
-    asks: Words = ()
+    asked = Asked()
     if age > 0.55:
         words = ("grey", "gray", "silver") + (("white",) if age > 0.8 else ())
-        asks = ASKS["grey"]
+        asked = ASKED["grey"]
     elif age < 0.2:
         name = colour_name("hair", row["hair.a"], row["hair.b"], row["hair.light"])
         words = _named("hair", name) if name else ()
-        asks = 2 * HAIR[name] + coloured("hair", words) if name else ()
+        asked = Asked(2 * HAIR[name] + coloured("hair", words) if name else ())
     if words:
         found.append(
             Fact(
@@ -180,7 +178,7 @@ def _hair(row: Row) -> list[Fact]:
                 tuple(f"{word} hair" for word in words),
                 (),
                 1.3,
-                asks,
+                asked,
             )
         )
     return found
@@ -195,7 +193,7 @@ def _colours(row: Row) -> list[Fact]:
     if eyes:
         words = _named("eyes", eyes)
         found.append(
-            Fact("eyes", tuple(f"{word}-eyed" for word in words), tuple(f"{word} eyes" for word in words), (), 1.4, coloured("eyes", words))
+            Fact("eyes", tuple(f"{word}-eyed" for word in words), tuple(f"{word} eyes" for word in words), (), 1.4, Asked(coloured("eyes", words)))
         )
     if shirt:
         worn = tuple(f"{_a(word)} {thing}" for word in _named("shirt", shirt) for thing in _SHIRTS)
@@ -206,20 +204,20 @@ def _colours(row: Row) -> list[Fact]:
                 worn,
                 tuple(f"{verb} {thing}" for verb in ("in", "wearing") for thing in worn) + (f"dressed in {shirt}",),
                 1.5,
-                coloured("shirt", _named("shirt", shirt)),
+                Asked(coloured("shirt", _named("shirt", shirt))),
             )
         )
     if wall:
         places = tuple(f"{_a(word)} {thing}" for word in _named("background", wall) for thing in _WALLS)
         after = tuple(f"{where} {place}" for where in ("in front of", "against", "before") for place in places)
-        found.append(Fact("background", (), places, after, 0.9, coloured("background", _named("background", wall))))
+        found.append(Fact("background", (), places, after, 0.9, Asked(coloured("background", _named("background", wall)))))
     for topic, things in (("shirt", _SHIRTS), ("background", _WALLS)):
         light = row[f"{topic}.light"]
         if abs(light) > 0.6:
             word = "light" if light > 0 else "dark"
             phrases = tuple(f"a {word} {thing}" for thing in things)
             after = tuple(f"{'in' if topic == 'shirt' else 'in front of'} {phrase}" for phrase in phrases)
-            found.append(Fact(f"{topic}.light", (), phrases, after, 0.3, coloured(topic, (word, word, f"{word}er"))))
+            found.append(Fact(f"{topic}.light", (), phrases, after, 0.3, Asked(coloured(topic, (word, word, f"{word}er")))))
     return found
 
 
@@ -269,7 +267,7 @@ def _caption(known: list[Fact], draw: random.Random) -> str:
 def _request(told: list[Fact], draw: random.Random) -> str:
     """What someone says who wants these facts."""
     frames = (requests.THINGS, requests.KINDS)
-    asked = [requests.request(fact.asks, fact.has, fact.before, frames, draw, fact.lacks) or draw.choice(fact.after) for fact in told]
+    asked = [requests.request(fact.asked, fact.has, fact.before, frames, draw) or draw.choice(fact.after) for fact in told]
     return " and ".join(asked)
 
 

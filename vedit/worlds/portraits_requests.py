@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from vedit.worlds.requests import Words, listed
+from vedit.worlds.requests import Asked, Words, gathered, listed, turns
 
-ASKS: dict[str, Words] = {
+_PHRASES: dict[str, Words] = {
     "age+": listed("""
         older; much older; make {him} older; make {him} look older; age {him}; add years; add thirty years; add forty years to {him}; an older face;
         {he} has aged; in {his} sixties; in {his} seventies; in {his} eighties; in {his} old age; sixty years old; seventy years old; eighty years
@@ -83,13 +83,29 @@ ASKS: dict[str, Words] = {
     "grey": listed("turn {his} hair grey; make {his} hair white; greying; going grey; let {his} hair turn grey; grey locks; silver locks; a grey head"),
 }
 
-LACKS: dict[str, Words] = {
+_TURNS: dict[str, Words] = {
+    "age+": turns("{he}", "older; elderly; old", "young; youthful"),
+    "age-": turns("{he}; {his} face", "younger; young; smooth", "old; wrinkled; aged; elderly"),
+    "beard+": turns("{his} beard; the beard", "fuller; thicker; longer; bushier", "short; thin"),
+    "beard-": turns("{his} face; {his} chin", "smooth; bare; shaved", "hairy; bearded; stubbly"),
+    "makeup+": turns("{his} lips; {his} makeup", "redder; red; stronger; bolder", "pale; plain"),
+    "makeup-": turns("{his} face; {his} look", "natural; bare; plain; without makeup", "made-up; painted"),
+    "skin_light": turns("{his} skin; {his} complexion; {his} face", "paler; lighter; fairer; pale; light; fair", "dark; tanned; brown"),
+    "skin_dark": turns("{his} skin; {his} complexion; {his} face", "darker; dark; browner; black", "pale; light; white; fair"),
+    "long": turns("{his} hair", "longer; long", "short; cropped"),
+    "short": turns("{his} hair", "shorter; short; cropped", "long"),
+    "bald": turns("{his} head; {he}", "bald; bare; hairless; shaved", "hairy"),
+}
+
+_LACKS: dict[str, Words] = {
     "beard-": listed("beard; beard; facial hair; moustache; stubble; whiskers"),
     "makeup-": listed("makeup; makeup; make-up; lipstick; cosmetics; blush; rouge"),
     "glasses-": listed("glasses; glasses; spectacles; eyeglasses; specs"),
     "age-": listed("wrinkles; wrinkle"),
     "bald": listed("hair"),
 }
+
+ASKED: dict[str, Asked] = gathered(_PHRASES, _TURNS, _LACKS)
 
 HAIR: dict[str, Words] = {
     "blond": listed("""

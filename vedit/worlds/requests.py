@@ -7,10 +7,12 @@ said to get it. Phrases hold `{him}`, `{he}`, `{his}`, which one draw fills for 
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 Words = tuple[str, ...]
 
-SHARE = 0.45
+SHARE = 0.5
 """Captions that are requests."""
 
 
@@ -54,6 +56,26 @@ DENIALS = listed("""
     {x}; delete the {x}; away with {his} {x}; what if there was no {x}?; could we do without the {x}?; as if there never was {x}; {he} shouldn't
     have {x}; {he} does not need {x}; free of {x}; {x}-free; zero {x}; nothing of the {x} left; imagine {him} without {x}; minus the {x}
 """)
+_WISHES = listed("""
+    I wish {s} were {x}; could {s} be {x}?; {s} should be {x}; let {s} get {x}; {s} could be way {x}; {s} needs to be {x}; {s} ought to be {x};
+    make {s} {x}; {s} must become {x}; get {s} {x}; I want {s} {x}; I'd like {s} to be {x}; {s} a lot {x}; {s} has to get {x}; have {s} {x}; {s}
+    looks better {x}; what if {s} went {x}?; {x} for {s}; use {s} but {x}
+""")
+_COMPLAINTS = listed("""
+    {s} shouldn't be so {x}; {s} is too {x}; {s} is far too {x}; not so {x} please {s}; make {s} less {x}; {s} should not look {x}; don't leave
+    {s} so {x}; {s} isn't {x} any more; {s} was too {x}; {s} is no longer {x}; {s} not {x} at all; stop {s} from being {x}; I don't like {s} so
+    {x}; {s} less {x}; not as {x} {s}; {s} needn't be that {x}
+""")
+
+
+def turns(subjects: str, wanted: str, unwanted: str = "") -> Words:
+    """Wishes that a subject were as it is (`wanted`), and complaints that it had been otherwise; each a list between semicolons."""
+    wishes, complaints = ((_WISHES, listed(wanted)), (_COMPLAINTS, listed(unwanted)))
+    return tuple(
+        frame.replace("{s}", subject).replace("{x}", word)
+        for frames, words in (wishes, complaints) for frame in frames for subject in listed(subjects) for word in words if word
+    )  # fmt: skip
+
 
 _BEFORE = ("please", "I think", "now", "for once", "so", "actually", "in this clip", "maybe", "and")
 _AFTER = ("please", "instead", "now", "a bit", "for me", "in the video", "this time", "if possible", "thanks", "in this clip", "I mean", "really", "here")
@@ -85,10 +107,30 @@ def dressed(text: str, draw: random.Random) -> str:
     return text
 
 
-def request(asks: Words, things: Words, kinds: Words, frames: tuple[Words, Words], draw: random.Random, lacks: Words = ()) -> str | None:
-    """One request for a fact: one of its own `asks`, or a frame filled with a thing that is there, a kind, or a thing that is lacking;
-    None where nothing can be asked."""
-    ways: list[tuple[float, Words, Words]] = [(3.0, asks, ("{x}",)), (1.5, things, frames[0]), (1.0, kinds, frames[1]), (3.0, lacks, DENIALS)]
+@dataclass(frozen=True)
+class Asked:
+    """What someone asks for who wants a fact: phrases of its own, wishes and complaints (`turns`), and things that shall be gone."""
+
+    phrases: Words = ()
+    turned: Words = ()
+    lacks: Words = ()
+
+
+def gathered(phrases: Mapping[str, Words], turned: Mapping[str, Words], lacks: Mapping[str, Words]) -> dict[str, Asked]:
+    """All that is asked for, by topic and side."""
+    return {key: Asked(phrases[key], turned.get(key, ()), lacks.get(key, ())) for key in phrases}
+
+
+def request(asked: Asked, things: Words, kinds: Words, frames: tuple[Words, Words], draw: random.Random) -> str | None:
+    """One request for a fact: as it is asked for, or a frame filled with a thing that is there, a kind, or a thing that is gone; None
+    where nothing can be asked."""
+    ways: list[tuple[float, Words, Words]] = [
+        (3.0, asked.phrases, ("{x}",)),
+        (2.0, asked.turned, ("{x}",)),
+        (1.5, things, frames[0]),
+        (1.0, kinds, frames[1]),
+        (3.0, asked.lacks, DENIALS),
+    ]
     ways = [way for way in ways if way[1]]
     if not ways:
         return None

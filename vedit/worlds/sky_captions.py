@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from vedit.worlds import requests
-from vedit.worlds.sky_requests import ASKS, LACKS
+from vedit.worlds.requests import Asked
+from vedit.worlds.sky_requests import ASKED
 
 Row = dict[str, float]
 Words = tuple[str, ...]
@@ -46,8 +47,7 @@ class Fact:
     phrases: Words
     before: Words = ()
     weight: float = 1.0  # how readily it is mentioned
-    asks: Words = ()
-    lacks: Words = ()  # things that are not there, which someone may have asked to be gone
+    asked: Asked = Asked()
 
 
 def facts(row: Row) -> list[Fact]:
@@ -61,13 +61,13 @@ def _time(row: Row) -> list[Fact]:
         words: Words = ("night", "a night sky", "a starry night", "stars", "darkness", "the dark of night")
         if row["cloud_cover"] > 0.2:
             words = ("night", "a night sky", "darkness", "a dark night")
-        return [Fact("time", words, ("night", "dark", "nightly"), 1.6, ASKS["night"])]
+        return [Fact("time", words, ("night", "dark", "nightly"), 1.6, ASKED["night"])]
     if -0.15 < time < 0.3:
         words = ("sunset", "dusk", "twilight", "evening light", "a sunset", "an evening sky")
         tint: Words = ("pink", "rosy") if row["glow_tint"] > 0.4 else ("orange", "golden") if row["glow_tint"] < -0.4 else ()
-        return [Fact("time", words + tuple(f"{colour} dusk" for colour in tint), ("evening", "dusky", *tint), 1.4, ASKS["dusk"])]
+        return [Fact("time", words + tuple(f"{colour} dusk" for colour in tint), ("evening", "dusky", *tint), 1.4, ASKED["dusk"])]
     if time < -0.55:
-        return [Fact("time", ("day", "daylight", "daytime", "a day", "broad daylight"), ("daytime",), 1.0, ASKS["day"], LACKS["day"])]
+        return [Fact("time", ("day", "daylight", "daytime", "a day", "broad daylight"), ("daytime",), 1.0, ASKED["day"])]
     return []
 
 
@@ -76,14 +76,14 @@ def _clouds(row: Row) -> list[Fact]:
     if cover > 0.7:
         words: Words = ("a very cloudy sky", "overcast", "an overcast sky", "heavy clouds", "a grey sky full of clouds", "thick clouds")
         words += ("a very cloudy day", "a very cloudy day", "an overcast day") if row["time"] < -0.3 else ()
-        return [Fact("clouds", words, ("very cloudy", "overcast", "cloudy"), 1.5, ASKS["cloudy"])]
+        return [Fact("clouds", words, ("very cloudy", "overcast", "cloudy"), 1.5, ASKED["cloudy"])]
     if cover > 0.2:
         kind: Words = ("streaks of cloud", "streaky clouds") if row["cloud_streak"] > 0.5 else ("puffy clouds",) if row["cloud_streak"] < -0.5 else ()
         words = ("many clouds", "a cloudy sky", "clouds", *kind)
         return [Fact("clouds", words, ("cloudy",), 1.2)]
     if cover < -0.6:
         words = ("a clear sky", "no clouds", "a cloudless sky", "a sky without clouds", "hardly a cloud")
-        return [Fact("clouds", words, ("clear", "cloudless"), 1.0, ASKS["clear"], LACKS["clear"])]
+        return [Fact("clouds", words, ("clear", "cloudless"), 1.0, ASKED["clear"])]
     return []
 
 
@@ -92,18 +92,18 @@ def _sun(row: Row) -> list[Fact]:
     found = []
     if sun > 0.45 and not night and row["cloud_cover"] < 0.75:
         words: Words = ("bright sun", "a bright sun", "a blazing sun", "strong sunlight", "sunshine", "a dazzling sun", "a glaring sun")
-        found.append(Fact("sun", words, ("sunny", "sunlit"), 1.5, ASKS["sun+"]))
+        found.append(Fact("sun", words, ("sunny", "sunlit"), 1.5, ASKED["sun+"]))
         if row["sun_height"] < -0.6:
-            found.append(Fact("height", ("a low sun", "the sun near the horizon"), (), 0.9, ASKS["low"]))
+            found.append(Fact("height", ("a low sun", "the sun near the horizon"), (), 0.9, ASKED["low"]))
         elif row["sun_height"] > 0.5 and row["time"] < -0.2:
-            found.append(Fact("height", ("a high sun", "the sun high up"), (), 0.9, ASKS["high"]))
+            found.append(Fact("height", ("a high sun", "the sun high up"), (), 0.9, ASKED["high"]))
         if abs(row["sun_x"]) > 0.6:
             side = "left" if row["sun_x"] < 0 else "right"
-            found.append(Fact("side", (f"the sun on the {side}",), (), 0.4, ASKS[side]))
+            found.append(Fact("side", (f"the sun on the {side}",), (), 0.4, ASKED[side]))
     elif sun > 0.3 and row["time"] > 0.6 and row["cloud_cover"] < 0.5:
         found.append(Fact("sun", ("a moon", "a bright moon", "moonlight"), ("moonlit",), 0.8))
     elif sun < -0.6 and not night:
-        found.append(Fact("sun", ("a hidden sun", "no sun", "no sun to be seen", "a dim sun"), ("sunless",), 0.8, ASKS["sun-"], LACKS["sun-"]))
+        found.append(Fact("sun", ("a hidden sun", "no sun", "no sun to be seen", "a dim sun"), ("sunless",), 0.8, ASKED["sun-"]))
     return found
 
 
@@ -111,26 +111,26 @@ def _aurora(row: Row) -> list[Fact]:
     strength = row["aurora"]
     if strength > 0.35 and row["cloud_cover"] < 0.75:
         hue: Words = ("a green aurora",) if row["aurora_hue"] < -0.4 else ("a violet aurora", "a purple aurora") if row["aurora_hue"] > 0.4 else ()
-        return [Fact("aurora", ("aurora", "an aurora", "northern lights", "polar lights", "aurora curtains", *hue), (), 1.6, ASKS["aurora+"])]
+        return [Fact("aurora", ("aurora", "an aurora", "northern lights", "polar lights", "aurora curtains", *hue), (), 1.6, ASKED["aurora+"])]
     if strength < -0.5:
-        return [Fact("aurora", ("no aurora", "no northern lights"), (), 0.8, ASKS["aurora-"], LACKS["aurora-"])]
+        return [Fact("aurora", ("no aurora", "no northern lights"), (), 0.8, ASKED["aurora-"])]
     return []
 
 
 def _land(row: Row) -> list[Fact]:
     found = []
     if row["mountains"] > 0.45:
-        found.append(Fact("mountains", ("mountains", "high mountains", "peaks", "mountain peaks"), ("mountainous",), 0.7, ASKS["mountains+"]))
+        found.append(Fact("mountains", ("mountains", "high mountains", "peaks", "mountain peaks"), ("mountainous",), 0.7, ASKED["mountains+"]))
     elif row["mountains"] < -0.7:
-        found.append(Fact("mountains", ("a flat horizon", "no mountains"), (), 0.7, ASKS["mountains-"], LACKS["mountains-"]))
+        found.append(Fact("mountains", ("a flat horizon", "no mountains"), (), 0.7, ASKED["mountains-"]))
     if row["sea"] > 0.4:
-        found.append(Fact("sea", ("the sea", "water", "the ocean", "a lake", "open water"), (), 0.7, ASKS["sea+"]))
+        found.append(Fact("sea", ("the sea", "water", "the ocean", "a lake", "open water"), (), 0.7, ASKED["sea+"]))
     elif row["sea"] < -0.5:
-        found.append(Fact("sea", ("land", "fields", "no water"), (), 0.4, ASKS["sea-"], LACKS["sea-"]))
+        found.append(Fact("sea", ("land", "fields", "no water"), (), 0.4, ASKED["sea-"]))
     if row["haze"] > 0.55:
-        found.append(Fact("haze", ("mist", "haze", "fog", "misty air"), ("hazy", "misty", "foggy"), 0.8, ASKS["haze+"]))
+        found.append(Fact("haze", ("mist", "haze", "fog", "misty air"), ("hazy", "misty", "foggy"), 0.8, ASKED["haze+"]))
     elif row["haze"] < -0.6:
-        found.append(Fact("haze", ("clear air",), (), 0.3, ASKS["haze-"], LACKS["haze-"]))
+        found.append(Fact("haze", ("clear air",), (), 0.3, ASKED["haze-"]))
     return found
 
 
@@ -147,7 +147,7 @@ def _caption(found: list[Fact], draw: random.Random) -> str:
         return f"{draw.choice(_OPENERS)} {draw.choice(_NOUNS)}"
     if draw.random() < requests.SHARE:
         asked = chosen[:2] if draw.random() < 0.15 else chosen[:1]
-        told = [requests.request(fact.asks, fact.phrases, fact.before, (requests.SCENES, requests.LOOKS), draw, fact.lacks) for fact in asked]
+        told = [requests.request(fact.asked, fact.phrases, fact.before, (requests.SCENES, requests.LOOKS), draw) for fact in asked]
         return " and ".join(filter(None, told))
     front = [fact for fact in chosen if fact.before and draw.random() < 0.45][:2]
     behind = [draw.choice(fact.phrases) for fact in chosen if fact not in front]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from vedit.worlds.requests import Words, listed
+from vedit.worlds.requests import Asked, Words, gathered, listed, turns
 
-ASKS: dict[str, Words] = {
+_PHRASES: dict[str, Words] = {
     "night": listed("""
         make it night; turn it into night; turn day into night; let night fall; after dark; at midnight; at night; nighttime; by night; the middle
         of the night; late at night; turn out the light; in the dead of night; as if it were midnight; darker; make it dark; a dark sky; let it get
@@ -95,7 +95,23 @@ ASKS: dict[str, Words] = {
     """),
 }
 
-LACKS: dict[str, Words] = {
+_TURNS: dict[str, Words] = {
+    "night": turns("the sky; it; the scene", "darker; dark; black", "bright; light"),
+    "day": turns("the sky; it; the scene", "lighter; light; bright", "dark; black; gloomy"),
+    "cloudy": turns("the sky; the day", "cloudier; cloudy; greyer; covered; overcast; full of clouds", "clear; empty; cloudless"),
+    "clear": turns("the sky; the day", "clearer; clear; cloudless; empty", "cloudy; overcast; grey; full of clouds"),
+    "sun+": turns("the sun; the sunlight", "brighter; bright; stronger; blazing; dazzling", "weak; dim; faint; pale; hidden"),
+    "sun-": turns("the sun; the sunlight", "weaker; dimmer; fainter; paler; hidden; dim", "bright; strong; blazing; dazzling; glaring"),
+    "high": turns("the sun; that sun", "higher; high; higher up; high up; up", "low; low down"),
+    "low": turns("the sun; that sun", "lower; low; lower down; down; near the horizon", "high; high up; far up"),
+    "aurora+": turns("the aurora; the northern lights", "brighter; stronger; there", "weak; faint"),
+    "mountains+": turns("the mountains; the peaks; the hills", "higher; taller; bigger; steeper; high; tall", "low; small; flat"),
+    "mountains-": turns("the land; the landscape; the horizon", "flatter; flat; even; level", "steep; hilly; mountainous"),
+    "haze+": turns("the air; it; the scene", "mistier; foggier; hazier; misty", "clear; sharp"),
+    "haze-": turns("the air; it; the scene", "clearer; sharper; free of fog", "foggy; misty; hazy"),
+}
+
+_LACKS: dict[str, Words] = {
     "day": listed("night; darkness; stars"),
     "clear": listed("clouds; clouds; cloud; cloudy; overcast"),
     "sun-": listed("sun; sunshine; sunlight"),
@@ -104,3 +120,5 @@ LACKS: dict[str, Words] = {
     "sea-": listed("sea; water; lake; ocean"),
     "haze-": listed("fog; mist; haze; foggy"),
 }
+
+ASKED: dict[str, Asked] = gathered(_PHRASES, _TURNS, _LACKS)
