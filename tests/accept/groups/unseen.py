@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,15 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from tests.accept.groups.prompts import CONTROLS, Samples, control, draw, spoken
+from tests.accept import footage
+from tests.accept.groups.prompts import CONTROLS, MOMENTS, Samples, control, draw, spoken
 from tests.accept.table import Row, Setting, at_least, at_most, stated
 from tests.accept.wording import Delta
 from vedit import directions, editing, guidance, pixels
 from vedit import judge as judges
-from vedit.judge import Target
+from vedit.judge import Target, draw_paired
 from vedit.progress import finish
+from vedit.worlds import world
 from vedit.worlds.portraits_colours import hue_target
 
 ORDER = 72
@@ -29,6 +33,10 @@ NAMES = {"hair_length": "hair.length"}
 STRENGTHS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 UNSURE = 0.1  # standard deviations: of a change drawn into one attribute the judge reads 5 % (portraits) and 11 % (skies) into the others
 END = 0.8  # of an attribute's range [-1, 1]: what stands there already cannot move by COUNTS and be seen to
+
+
+Readings = Mapping[float, tuple[Tensor, Tensor]]
+"""By strength: attributes [N, A] and motion channels [N, T, P]."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ def run(setting: Setting) -> Iterator[Row]:
     everything: list[Found] = []
     for name in ("portraits", "skies"):
         samples = draw(f"{name}-1", name, setting.count(SAMPLES, 4))
-        found = []
+        found, drawn = [], []
         for wording in wordings[name][:4] if setting.quick else wordings[name]:
             made, plain = made_of(samples, wording["prompt"], setting.clip)
             far = rooms(samples, made)
@@ -72,6 +80,7 @@ def run(setting: Setting) -> Iterator[Row]:
             one = measured(samples, wording["prompt"], target_of(wording), delta, made.warnings)
             picture(setting.out, samples, one, delta)
             found.append(one)
+            drawn.append(exact(samples, one))
             row = control(samples, one.prompt, one.target, plain, setting.count(CONTROLS))
             if row.verdict == "FAIL":
                 yield row
@@ -79,11 +88,12 @@ def run(setting: Setting) -> Iterator[Row]:
             yield stated(f"“{one.prompt}” → {spoken(one.target)}", one.told(), responses=one.moved.tolist())
         everything += found
         yield from summed(name, found)
+        yield stated(f"{name}: the same attributes changed exactly, by the world that draws them", bound(drawn))
     yield from summed("all", everything)
     samples = draw("portraits-1", "portraits", 1)
-    for prompt in wordings["unknown"]:
-        made, _ = made_of(samples, prompt, setting.clip)
-        yield stated(f"“{prompt}”, which it cannot know", f"warns of {', '.join(made.warnings) or 'nothing'}")
+    for wording in wordings["unknown"]:
+        made, _ = made_of(samples, wording["prompt"], setting.clip)
+        yield stated(f"“{wording['prompt']}”, which it cannot know", f"warns of {', '.join(made.warnings) or 'nothing'}")
 
 
 def made_of(samples: Samples, prompt: str, clip: str) -> tuple[editing.Edit, Delta]:
@@ -114,8 +124,30 @@ def target_of(wording: Mapping[str, str]) -> Target:
 
 def measured(samples: Samples, prompt: str, target: Target, delta: Delta, told: tuple[str, ...]) -> Found:
     """What a change of styles did, judged at strength 1, and how evenly from -2 to 2."""
+    values = {strength: _read(samples, samples.edited({key: strength * change for key, change in delta.items()})) for strength in STRENGTHS}
+    return _found(samples, prompt, target, values, told)
+
+
+def exact(samples: Samples, like: Found) -> Found:
+    """The same change made by the world itself, nothing else moving: what a perfect editor would be credited with.
+
+    Contents are a world's normal numbers; they move along the target as far as strength 1 moves w, in standard deviations. Attributes end
+    where contents go on, so that one that stands near its end hardly moves; others move as the judge reads one picture's change into them.
+    """
+    place, clips = world(samples.judge.world_name), len(samples.frames)
+    z, t, motion_z = draw_paired(place, clips, MOMENTS, footage.HELD_OUT + 950)
+    motion, row = place.motion_from_codes(t, motion_z), like.target.row(samples.judge.columns)
+    along = F.normalize(row, dim=0) * directions.LENGTH
+    contents = math.sqrt(2) * torch.erfinv(place.attributes_from_z(z))
+    values = {}
+    for strength in STRENGTHS:
+        attributes = torch.erf((contents + strength * along) / math.sqrt(2))
+        values[strength] = _read(samples, place.draw_clips(attributes, motion, samples.frames.shape[-1]))
+    return _found(samples, like.prompt, like.target, values, ())
+
+
+def _found(samples: Samples, prompt: str, target: Target, values: Readings, told: tuple[str, ...]) -> Found:
     judge, row = samples.judge, target.row(samples.judge.columns)
-    values = {strength: _read(samples, {key: strength * change for key, change in delta.items()}) for strength in STRENGTHS}
     (before, still), (after, moving) = values[0.0], values[1.0]
     moved = judges.response(before, after, target, judge.columns)
     others = ((after - before).abs() / judges.STANDARD_DEVIATION)[:, row == 0].mean()
@@ -126,9 +158,8 @@ def measured(samples: Samples, prompt: str, target: Target, delta: Delta, told: 
     return Found(prompt, target, moved, float(others), float(motion), ordered, even, before @ row < END, told)
 
 
-def _read(samples: Samples, delta: Delta) -> tuple[Tensor, Tensor]:
-    """Attributes [N, A] of the clips (means over moments) and motion channels [N, T, P]."""
-    frames = samples.edited(delta)
+def _read(samples: Samples, frames: Tensor) -> tuple[Tensor, Tensor]:
+    """Attributes [N, A] of clips [N, T, 3, H, W] (means over moments) and motion channels [N, T, P]."""
     return samples.judged(frames), samples.judge.motion(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
 
 
@@ -138,6 +169,18 @@ def picture(folder: Path, samples: Samples, found: Found, delta: Delta) -> None:
     pairs = torch.cat([samples.frames[:8, 1], samples.edited(delta)[:8, 1]])
     name = "".join(letter if letter.isalnum() else "-" for letter in found.prompt)
     pixels.save_sheet(folder / f"{name}.png", pixels.to_pixels(pairs), columns=min(8, len(samples.frames)))
+
+
+def bound(found: list[Found]) -> str:
+    """What the bars of `summed` come to for edits that are exact."""
+    moved, roomy = torch.cat([one.moved for one in found]), torch.cat([one.moved[one.roomy] for one in found])
+    size, count = sum(float(one.moved.mean()) for one in found), len(found)
+    return (
+        f"{float((moved >= judges.COUNTS).float().mean()):.1%} count ({float((roomy >= judges.COUNTS).float().mean()):.1%} of {len(roomy)} not "
+        f"at their end before), median {float(moved.median()):.2f} sd, others {sum(one.others for one in found) / size:.1%} of the change, "
+        f"motion {sum(one.motion for one in found) / size:.1%}, {sum(one.ordered for one in found) / count:.1%} of steps in order "
+        f"({sum(one.even for one in found) / count:.1%} with small falls as level)"
+    )
 
 
 def summed(name: str, found: list[Found]) -> Iterator[Row]:
