@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import is_zipfile
@@ -94,7 +93,7 @@ def begin_with(game: Game, path: Path) -> list[str]:
     `path` is an official snapshot (.pkl), the state of another game (.pt), or a generator's or discriminator's file (.safetensors).
     Raises CheckpointError or SnapshotError where they do not fit; the resolution is looked at first.
     """
-    found = _weights(path)
+    found = _networks(path)
     wanted: dict[str, nn.Module] = {"generator": game.generator, "ema": game.ema}
     if "clip" in game.judges:
         wanted["discriminator"] = game.judges["clip"]
@@ -102,44 +101,56 @@ def begin_with(game: Game, path: Path) -> list[str]:
     for name, module in wanted.items():
         if name not in found:
             continue
-        resolution, tensors = found[name]
+        resolution = found[name].cfg.resolution
         if resolution != game.cfg.generator.resolution:
             raise CheckpointError(
                 f"{path}: its {name} makes {resolution}x{resolution} pixels, this recipe {game.cfg.generator.resolution}x{game.cfg.generator.resolution};"
                 " begin with one of the same resolution"
             )
+        tensors = found[name].state_dict()
         check_shapes({key: tuple(tensor.shape) for key, tensor in tensors.items()}, module, f"{path}: {name}")
-        module.load_state_dict(dict(tensors))
+        module.load_state_dict(_regained(tensors, found[name], module))
         taken.append(name)
     return taken
 
 
-def _weights(path: Path) -> dict[str, tuple[int, Mapping[str, Tensor]]]:
-    """Resolution and tensors of generator, ema and discriminator, as far as a file holds them."""
+def _regained(tensors: dict[str, Tensor], source: nn.Module, target: nn.Module) -> dict[str, Tensor]:
+    """The tensors of `source` as `target` stores them: layers keep weights divided by their learning rate's multiplier, which may differ."""
+    for place, layer in target.named_modules():
+        for kind in ("weight", "bias"):
+            key, gain = f"{place}.{kind}", getattr(layer, f"{kind}_gain", None)
+            if gain is not None and tensors.get(key) is not None:
+                tensors[key] = tensors[key] * (getattr(source.get_submodule(place), f"{kind}_gain") / gain)
+    return tensors
+
+
+def _networks(path: Path) -> dict[str, Generator | Discriminator]:
+    """Generator, ema and discriminator, as far as a file holds them."""
     if path.suffix == ".pkl":
-        networks = {name: network for name, network in import_snapshot(path).items() if network is not None}
+        networks = {name: network for name, network in import_snapshot(path).items() if isinstance(network, Generator | Discriminator)}
         first = {"generator": ("G", "G_ema"), "ema": ("G_ema", "G"), "discriminator": ("D",)}
         named = {part: [networks[key] for key in keys if key in networks] for part, keys in first.items()}
-        return {part: _content(candidates[0]) for part, candidates in named.items() if candidates}
+        return {part: candidates[0] for part, candidates in named.items() if candidates}
     if path.suffix == ".pt":
-        return _state_weights(path)
+        return _of_a_state(path)
     if read_metadata(path).get("kind") == "discriminator":
-        return {"discriminator": _content(load_discriminator(path))}
-    generator = _content(load_generator(path))
+        return {"discriminator": load_discriminator(path)}
+    generator = load_generator(path)
     return {"generator": generator, "ema": generator}
 
 
-def _content(network: nn.Module) -> tuple[int, Mapping[str, Tensor]]:
-    assert isinstance(network, Generator | Discriminator)
-    return network.cfg.resolution, network.state_dict()
-
-
-def _state_weights(path: Path) -> dict[str, tuple[int, Mapping[str, Tensor]]]:
+def _of_a_state(path: Path) -> dict[str, Generator | Discriminator]:
     try:
         state = _read(path, torch.device("cpu"))
-        resolution = GameConfig.from_dict(state["config"]).generator.resolution
+        cfg = GameConfig.from_dict(state["config"])
     except ValueError as error:  # ConfigError among them
         raise CheckpointError(str(error)) from error
-    judged = {name.removeprefix("clip."): tensor for name, tensor in state["judges"].items() if name.startswith("clip.")}
-    found = {"generator": (resolution, state["generator"]), "ema": (resolution, state["ema"])}
-    return found | ({"discriminator": (resolution, judged)} if judged else {})
+    found: dict[str, Generator | Discriminator] = {}
+    for name in ("generator", "ema"):
+        found[name] = Generator(cfg.generator)
+        found[name].load_state_dict(state[name])
+    if cfg.discriminator is not None:
+        found["discriminator"] = Discriminator(cfg.discriminator)
+        judged = {name.removeprefix("clip."): tensor for name, tensor in state["judges"].items() if name.startswith("clip.")}
+        found["discriminator"].load_state_dict(judged)
+    return found

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from stylegan_v import ConfigError, load_generator, save_generator
+from stylegan_v import ConfigError, Generator, load_generator, save_generator
 from stylegan_v.archive import DataError
 from stylegan_v.augment import AugmentConfig
 from stylegan_v.checkpoint import CheckpointError, save_discriminator
@@ -343,13 +343,25 @@ def test_a_game_begins_with_the_weights_of_generators_discriminators_and_other_g
     assert load_generator(tmp_path / "g.safetensors").cfg == second.cfg.generator
 
 
+def test_weights_keep_their_meaning_where_layers_learn_at_other_rates(clips: ClipDataset, tmp_path: Path) -> None:
+    game = Game(tiny_config(), clips)
+    values = game.cfg.generator.to_dict()
+    fast = GeneratorConfig.from_dict({**values, "mapping_lr_multiplier": 0.1, "motion": {**values["motion"], "lr_multiplier": 0.5}})
+    source = Generator(fast)
+    save_generator(source, tmp_path / "g.safetensors")
+    begin_with(game, tmp_path / "g.safetensors")
+    z, t = torch.randn(2, fast.z_dim), torch.tensor([[0.0, 2.5], [1.0, 4.0]])
+    motion_z = torch.randn(2, source.num_motion_codes(4), values["motion"]["z_dim"])
+    with torch.no_grad():
+        assert torch.allclose(game.ema(z, t, motion_z), source(z, t, motion_z), atol=1e-5)
+    assert not torch.equal(game.ema.mapping.fc0.weight, source.mapping.fc0.weight)
+
+
 def test_weights_of_another_size_are_refused(clips: ClipDataset, tmp_path: Path) -> None:
     game = Game(tiny_config(), clips)
     cfg = game.cfg.generator
     large = GeneratorConfig.from_dict({**cfg.to_dict(), "resolution": 32})
     wide = GeneratorConfig.from_dict({**cfg.to_dict(), "w_dim": 8})
-    from stylegan_v import Generator
-
     for other, message in ((large, "makes 32x32"), (wide, "w_avg|shape")):
         save_generator(Generator(other), tmp_path / "g.safetensors")
         with pytest.raises(CheckpointError, match=message):

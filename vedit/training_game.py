@@ -18,6 +18,8 @@ from stylegan_v.game_config import GameConfig, SamplingConfig
 from stylegan_v.game_state import begin_with
 from stylegan_v.ranks import Ranks
 from stylegan_v.snapshot import SnapshotError
+from vedit.models.generators import NoGenerator, find_generator
+from vedit.models.registry import UnknownModel
 from vedit.models.store import plain_name
 from vedit.progress import Progress, Task
 from vedit.training import Recipe, RecipeError, overrule
@@ -52,8 +54,8 @@ class DataConfig(Config):
 class GameRecipe(Config):
     """A recipe of a generator for a person's own clips: `data`, the run (`game`, see GameConfig), and what is kept and looked at.
 
-    The state is written every `save_every` steps, which is the most that a killed run loses. `begin_with` names an official snapshot
-    (.pkl), another run's state.pt or a generator's file to go on from; `begin_discriminator` a discriminator's where that has none.
+    The state is written every `save_every` steps, which is the most that a killed run loses. `begin_with` names a generator (built in, or a
+    file), an official snapshot (.pkl) or another run's state.pt to go on from; `begin_discriminator` a discriminator's where that has none.
     """
 
     name: str
@@ -191,8 +193,8 @@ def _begin(game: Game, recipe: GameRecipe, out: Path, resume: bool) -> None:
     for key in ("begin_with", "begin_discriminator"):
         if path := getattr(recipe, key):
             try:
-                taken = begin_with(game, Path(path))
-            except (CheckpointError, SnapshotError) as error:
+                taken = begin_with(game, find_generator(path) if key == "begin_with" else Path(path))
+            except (CheckpointError, SnapshotError, UnknownModel, NoGenerator) as error:
                 raise RecipeError(f"{key}: {error}") from error
             if key == "begin_discriminator" and "discriminator" not in taken:
                 raise RecipeError(f"{key}: {path} holds no discriminator; give a file that does, or leave the key out")
