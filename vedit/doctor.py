@@ -134,6 +134,9 @@ def _text_image() -> Iterator[Check]:
 def _optional() -> Iterator[Check]:
     uses = {
         "face-alignment": "faces are found by the carried detector; `pip install 'vedit[face]'` for 68 landmarks",
+        "scenedetect": "`vedit data prepare` wants --no-scenes; `pip install 'vedit[scenes]'` to cut films into scenes",
+        "tensorboard": "training writes log.jsonl, sheets and videos alone; `pip install 'vedit[watch]'` for curves",
+        "torch-fidelity": "`vedit metrics` has no Inception features; `pip install 'vedit[metrics]'`, and `vedit models info` for their weights",
     }
     for package, without in uses.items():
         version = _version(package)

@@ -41,7 +41,7 @@ class BuiltinDistance(SquaredDistance):
             )
         padded = functional.pad(frames, (SIDE // 2,) * 4, mode="replicate")
         responses = functional.conv2d(padded, self._bank, stride=2)
-        signed = torch.cat([responses.relu(), responses.neg().relu()], dim=1)  # [N, 54, H/2, W/2]
+        signed = torch.cat([responses.relu(), responses.neg().relu()], dim=1)  # [N, 70, H/2, W/2]
         near = _each(functional.max_pool2d(signed, 3, stride=2, padding=1), self._blur, pad=2)
         strength = near.mul(GAIN).log1p().div(math.sqrt(GAIN))
         pattern = _unit(functional.avg_pool2d(near, 3, stride=2, padding=1))
@@ -49,7 +49,7 @@ class BuiltinDistance(SquaredDistance):
 
 
 def filter_bank() -> Tensor:
-    """Filters [27, 3, 11, 11] on RGB: luminance Gabor pairs of wavelengths 4 and 8 in four orientations, chroma ones of 8, three blobs."""
+    """Filters [35, 3, 11, 11] on RGB: luminance Gabor pairs of wavelengths 4 and 8 in four orientations, chroma ones of 8, three blobs."""
     fine, coarse = _gabors(4.0, 1.6, 7), _gabors(8.0, 3.0, SIDE)
     blob = _gaussian(7, 1.6)
     blob = functional.pad(blob, ((SIDE - 7) // 2,) * 4)[None]

@@ -10,7 +10,8 @@ from vedit.video.info import VideoError
 
 @dataclass(frozen=True)
 class Codec:
-    """How one codec is written. `odd_format` is the pixel format for odd sizes, None where `pixel_format` takes them."""
+    """How one codec is written. `odd_format` is the pixel format for odd sizes, None where `pixel_format` takes them; `least` pixels is the
+    shortest side."""
 
     name: str
     encoder: str
@@ -22,6 +23,7 @@ class Codec:
     options: dict[str, str] = field(default_factory=dict)
     tag: str | None = None
     rgb: bool = False  # stored as RGB, without a colour matrix
+    least: int = 1
     reorders: bool = False  # stores frames out of order unless told not to
 
 
@@ -38,6 +40,7 @@ CODECS = {
             crf=18,
             options={"x265-params": "log-level=error"},
             tag="hvc1",
+            least=64,  # x265 writes outside its memory for less
             reorders=True,
         ),
         Codec("av1", "libsvtav1", (".mp4", ".mkv", ".webm"), "yuv420p", crf=22, max_crf=63, options={"preset": "8"}),

@@ -16,7 +16,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from av.video.stream import VideoStream
 
 from vedit.video.codecs import FORMATS, Codec
-from vedit.video.info import Pixels
+from vedit.video.info import Pixels, VideoError
 from vedit.video.schedule import Schedule
 from vedit.video.sound import Sound, SoundKind, SoundPlan
 
@@ -87,6 +87,8 @@ class Movie:
 
     def _begin(self, width: int, height: int) -> None:
         codec, odd = self.codec, width % 2 or height % 2
+        if min(width, height) < codec.least:
+            raise VideoError(f"found frames of {width}×{height} pixels; {codec.name} takes {codec.least} and more a side; choose another codec")
         stream = cast(
             "VideoStream", self.container.add_stream(codec.encoder, rate=self.schedule.rate, options=self._options())
         )
