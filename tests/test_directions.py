@@ -99,17 +99,14 @@ def test_a_small_ridge_moves_the_image_vector_along_the_text_alone() -> None:
     assert torch.cosine_similarity(moved, known.e_cov @ text, dim=0) > 0.9999
 
 
-def test_a_content_that_shows_it_already_moves_less_far(generator: Generator, model: Guidance, stats: Statistics) -> None:
+def test_a_direction_knows_where_its_content_stands(generator: Generator, model: Guidance, stats: Statistics) -> None:
     free = directions.direction(stats, generator, model, "an old person", "a young person")
-    step = free.delta_w / directions.LENGTH
-
-    def moved(deviations: float) -> float:
-        found = directions.direction(stats, generator, model, "an old person", "a young person", content=stats.w_mean + deviations * step)
-        return float(found.delta_w.norm() / free.delta_w.norm())
-
-    assert moved(-2.0) == pytest.approx(1) and moved(0.0) == pytest.approx(1)
-    assert moved(1.5) == pytest.approx((directions.FARTHEST - 1.5) / directions.LENGTH, rel=1e-3)
-    assert moved(9.0) == pytest.approx(directions.LEAST)
+    assert free.reach is None
+    for place in (-3.0, 0.0, 1.5):
+        content = stats.w_mean + place * free.delta_w / directions.LENGTH
+        found = directions.direction(stats, generator, model, "an old person", "a young person", content=content)
+        assert found.reach is not None and found.reach.length == directions.LENGTH and torch.equal(found.delta_w, free.delta_w)
+        assert found.reach.stands == pytest.approx(place, abs=1e-3)
 
 
 def test_disentangle_leaves_out_the_weak_channels(generator: Generator, model: Guidance, stats: Statistics) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from tests import tiny_words
 from vedit import directions, editing
 from vedit.editing import Edit, EditError
 from vedit.progress import finish
+from vedit.reach import Reach
 from vedit.timing import TimingError
 
 Make = Callable[..., Edit]
@@ -73,11 +76,21 @@ def test_keyframed_strength_is_straight_between_and_constant_outside(make: Make)
     assert not change[0].any()
 
 
+def test_a_reach_says_how_much_a_strength_takes(make: Make) -> None:
+    reach = Reach(1.9, 1.8)
+    free = make("bright sun", strength="0=0,2=1")
+    bound = dataclasses.replace(free, reach=reach)
+    assert free.weights([1.0, 2.0], factor=2.0).tolist() == pytest.approx([1.0, 2.0])
+    assert bound.weights([1.0, 2.0], factor=2.0).tolist() == pytest.approx([reach(1.0), reach(2.0)])
+    change, whole = bound.styles_delta([2.0])["b4.conv1"], free.styles_delta([2.0])["b4.conv1"]
+    torch.testing.assert_close(change, whole * reach(1.0))
+
+
 def test_an_edit_survives_its_files(make: Make) -> None:
-    edit = make("an old person", strength="0=0,1=-0.5", disentangle=0.2)
+    edit = dataclasses.replace(make("an old person", strength="0=0,1=-0.5", disentangle=0.2), reach=Reach(1.0, 1.8))
     info, tensors = edit.to_files()
-    back = Edit.from_files(info, load(save(tensors)))
-    assert back.to_files()[0] == info
+    back = Edit.from_files(json.loads(json.dumps(info)), load(save(tensors)))
+    assert back.to_files()[0] == info and back.reach == edit.reach
     assert all(torch.equal(back.direction[layer], edit.direction[layer]) for layer in edit.direction)
 
 
@@ -91,6 +104,7 @@ def test_an_edit_survives_its_files(make: Make) -> None:
         {"name": "../../etc"},
         {"prompt": None},
         {"name": 5},
+        {"reach": {"stands": 0.0}},
     ],
 )
 def test_a_stored_edit_that_cannot_be_is_refused(make: Make, damage: dict[str, object]) -> None:

@@ -128,6 +128,7 @@ def test_the_command_optimises_measures_and_keeps_an_edit(project: Workspace, ve
     assert answer["method"] == "optimize" and answer["optimization"]["steps"] == 3 and answer["optimization"]["seed"] == 2
     assert -1 <= answer["scores"]["agreement"] <= 1 and answer["scores"]["outside_psnr"] > 20 and "judge" not in answer["scores"]
     (edit,) = load_edits(Workspace.open(project.path))
+    assert edit.reach is not None and edit.reach.length == directions.LENGTH
     assert edit.figures == {"optimization": answer["optimization"], "scores": answer["scores"]}
     whole = scene(Workspace.open(project.path), [(edit.name, 0.0)])
     torch.testing.assert_close(whole.frames([0.04]), replace(whole, edits=()).frames([0.04]))

@@ -94,8 +94,11 @@ def edit(
     found = directions.direction(stats, generator, model, request.prompt, request.neutral, request.disentangle, latents.ws.mean(dim=0))
     figures: dict[str, Any] = {}
     if request.method == "optimize":
-        best = yield from _optimised(scene, model, stats, request, found, place, seed, steps)
-        found, figures = replace(found, delta=best.delta), {"optimization": best.figures}
+        assert found.reach is not None
+        whole = found.reach(1.0)  # of the direction: the optimisation begins where strength 1 leads, and ends with a change for strength 1
+        start = replace(found, delta={layer: whole * change for layer, change in found.delta.items()})
+        best = yield from _optimised(scene, model, stats, request, start, place, seed, steps)
+        found, figures = replace(found, delta={layer: change / whole for layer, change in best.delta.items()}), {"optimization": best.figures}
     made = replace(_edit(request, model, stats, found, place), figures=figures)
     made = replace(made, warnings=(*made.warnings, *told))
     text = directions.text_difference(model, made.prompt, made.neutral)
@@ -110,7 +113,7 @@ def make(
 ) -> Task[Edit]:
     """Make a global edit for a generator from words, without a clip; `asked` as in `Request.of`.
 
-    region: where the edit acts; None is the whole frame.  content: the w [D] to be edited, which bounds how far strength 1 goes.
+    region: where the edit acts; None is the whole frame.  content: the w [D] to be edited, which says how far strengths carry (`Reach`).
     Raises EditError, GuidanceError and TimingError.
     """
     from vedit import directions
@@ -139,7 +142,8 @@ def _edit(request: Request, model: Guidance, stats: Statistics, found: Direction
     warnings = [unknown_words_warning(model.unknown_words(text), what) for text, what in texts]
     return Edit(
         name=request.name, prompt=request.prompt, neutral=found.neutral, strength=request.strength, direction=found.delta, generator=stats.generator,
-        guidance=model.name, method=request.method, disentangle=request.disentangle, region=region, warnings=tuple(line for line in warnings if line),
+        guidance=model.name, method=request.method, disentangle=request.disentangle, reach=found.reach, region=region,
+        warnings=tuple(line for line in warnings if line),
     )  # fmt: skip
 
 

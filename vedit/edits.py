@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from vedit.reach import Reach
 from vedit.regions import Region, RegionError
 from vedit.timing import keyframe_value, parse_keyframes
 from vedit.wording import EditError, check_name
@@ -29,7 +30,8 @@ Keyframes = tuple[tuple[float, float], ...]
 class Edit:
     """One edit of a clip.
 
-    direction: Δs [I] of every style layer at strength 1, as `synthesis(..., styles_delta=…)` takes it.
+    direction: Δs [I] of every style layer, as `synthesis(..., styles_delta=…)` takes it.  reach: how much of it a strength takes, for the
+    content of this clip; None: as much as the strength says.
     strength: keyframes ((seconds, value), …); one keyframe holds for the whole clip.
     generator: hash of the generator whose layers the direction means.  guidance: name of the text–image model.
     kind: "words", or "mix" where the direction leads to another project's content.
@@ -45,6 +47,7 @@ class Edit:
     guidance: str = "builtin"
     method: str = "global"
     disentangle: float | None = None
+    reach: Reach | None = None
     region: Region | None = field(default=None, compare=False)  # None: the whole frame
     kind: str = "words"
     figures: Mapping[str, Any] = field(default_factory=dict, compare=False)
@@ -54,12 +57,17 @@ class Edit:
         """The strength at a moment of the clip: straight lines between keyframes, the ends hold outside."""
         return keyframe_value(self.strength, seconds)
 
+    def weights(self, times: Sequence[float], factor: float = 1.0) -> Tensor:
+        """What the direction is multiplied with [T] at `times` (seconds), where the strength is times `factor`."""
+        strengths = (self.strength_at(time) * factor for time in times)
+        return torch.tensor([strength if self.reach is None else self.reach(strength) for strength in strengths])
+
     def styles_delta(self, times: Sequence[float], factor: float = 1.0) -> dict[str, Tensor]:
         """Changes [T, I] of every layer at `times` (seconds), or [1, I] where they are all alike; `factor` re-weighs the whole edit."""
-        strengths = torch.tensor([self.strength_at(time) * factor for time in times])
-        if len(times) > 1 and bool((strengths == strengths[0]).all()):
-            strengths = strengths[:1]
-        return {layer: strengths[:, None] * change for layer, change in self.direction.items()}
+        weights = self.weights(times, factor)
+        if len(times) > 1 and bool((weights == weights[0]).all()):
+            weights = weights[:1]
+        return {layer: weights[:, None] * change for layer, change in self.direction.items()}
 
     def to_files(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """What goes into edit.json and into direction.safetensors."""
@@ -68,6 +76,7 @@ class Edit:
             "strength": [list(pair) for pair in self.strength], "generator": self.generator, "guidance": self.guidance, "method": self.method,
             "disentangle": self.disentangle, "warnings": list(self.warnings), "figures": dict(self.figures),
             "region": None if self.region is None else self.region.to_info(),
+            "reach": None if self.reach is None else self.reach.to_info(),
         }  # fmt: skip
         tensors = {layer: change.detach().cpu().contiguous() for layer, change in self.direction.items()}
         for mask in (self.region.mask, self.region.moving) if self.region is not None else ():
@@ -95,6 +104,7 @@ class Edit:
             name = check_name(texts["name"])
             kept = info.get("region")
             region = None if kept is None else Region.from_info(kept, tensors.get(MASK))
+            reach = None if info.get("reach") is None else Reach.from_info(info["reach"])
         except (KeyError, TypeError, AttributeError, RegionError) as error:
             raise EditError(f"a stored edit is damaged ({error}); remove it and make it again") from error
         tensors = {layer: change for layer, change in tensors.items() if layer != MASK}
@@ -104,7 +114,9 @@ class Edit:
             raise EditError(
                 f"the direction of the edit {name} is damaged: wanted finite vectors, one a layer; remove it and make it again"
             )
-        return cls(strength=strength, direction=tensors, disentangle=disentangle, region=region, kind=kind, figures=figures, warnings=warnings, **texts)
+        return cls(
+            strength=strength, direction=tensors, disentangle=disentangle, reach=reach, region=region, kind=kind, figures=figures, warnings=warnings, **texts
+        )  # fmt: skip
 
 
 def check_strength(strength: str | float | Sequence[tuple[float, float]]) -> Keyframes:

@@ -98,7 +98,7 @@ class Scene:
         tensors = {**self.latents.state(), "t": self.clock(times)}
         for place, (edit, factor) in enumerate(edits):
             seconds = [time - self.clock.origin for time in times]
-            tensors[f"{place} strengths"] = torch.tensor([edit.strength_at(second) * factor for second in seconds])
+            tensors[f"{place} weights"] = edit.weights(seconds, factor)
             tensors |= {f"{place} {layer}": change for layer, change in edit.direction.items()}
         for name, tensor in sorted(tensors.items()):
             value = tensor.detach().cpu().contiguous()

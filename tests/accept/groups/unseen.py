@@ -22,6 +22,7 @@ from vedit import directions, editing, guidance, pixels
 from vedit import judge as judges
 from vedit.judge import Target, draw_paired
 from vedit.progress import finish
+from vedit.reach import Reach
 from vedit.worlds import world
 from vedit.worlds.portraits_colours import hue_target
 
@@ -74,14 +75,12 @@ def run(setting: Setting) -> Iterator[Row]:
         samples = draw(f"{name}-1", name, setting.count(SAMPLES, 4))
         found, drawn = [], []
         for wording in wordings[name][:4] if setting.quick else wordings[name]:
-            made, plain = made_of(samples, wording["prompt"], setting.clip)
-            far = rooms(samples, made)
-            delta = {layer: far[:, None, None] * change for layer, change in plain.items()}
-            one = measured(samples, wording["prompt"], target_of(wording), delta, made.warnings)
-            picture(setting.out, samples, one, delta)
+            made = made_of(samples, wording["prompt"], setting.clip)
+            one = measured(samples, made, target_of(wording))
+            picture(setting.out, samples, made)
             found.append(one)
             drawn.append(exact(samples, one))
-            row = control(samples, one.prompt, one.target, plain, setting.count(CONTROLS))
+            row = control(samples, one.prompt, one.target, made.direction, setting.count(CONTROLS))
             if row.verdict == "FAIL":
                 yield row
         for one in sorted(found, key=lambda one: one.counts):
@@ -92,24 +91,25 @@ def run(setting: Setting) -> Iterator[Row]:
     yield from summed("all", everything)
     samples = draw("portraits-1", "portraits", 1)
     for wording in wordings["unknown"]:
-        made, _ = made_of(samples, wording["prompt"], setting.clip)
+        made = made_of(samples, wording["prompt"], setting.clip)
         yield stated(f"“{wording['prompt']}”, which it cannot know", f"warns of {', '.join(made.warnings) or 'nothing'}")
 
 
-def made_of(samples: Samples, prompt: str, clip: str) -> tuple[editing.Edit, Delta]:
-    """The edit that `vedit edit --prompt` makes, and its change of styles at strength 1."""
+def made_of(samples: Samples, prompt: str, clip: str) -> editing.Edit:
+    """The edit that `vedit edit --prompt` makes, before it is told what a clip shows already."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        edit = finish(editing.make(samples.generator, prompt, clip=clip))
-    return edit, edit.direction
+        return finish(editing.make(samples.generator, prompt, clip=clip))
 
 
-def rooms(samples: Samples, made: editing.Edit) -> Tensor:
-    """How far strength 1 goes on every clip [N], as `vedit edit` bounds it by what the clip shows already."""
+def changes(samples: Samples, made: editing.Edit, strength: float) -> Delta:
+    """Changes [N, 1, I] of styles for every clip as `vedit edit` would make them, knowing where each stands along the direction."""
     model = guidance.load(made.guidance)
     stats = finish(directions.statistics(samples.generator, model))
     unit = directions.w_direction(stats, directions.text_difference(model, made.prompt, made.neutral), directions.RIDGE)
-    return torch.tensor([directions.room(stats, unit, w) for w in samples.ws.mean(dim=1)])
+    reaches = [Reach(directions.place_along(stats, unit, w), directions.LENGTH) for w in samples.ws.mean(dim=1)]
+    weights = torch.tensor([reach(strength) for reach in reaches])
+    return {layer: weights[:, None, None] * change for layer, change in made.direction.items()}
 
 
 def target_of(wording: Mapping[str, str]) -> Target:
@@ -122,10 +122,10 @@ def target_of(wording: Mapping[str, str]) -> Target:
     return Target(dict(zip((f"{name}.a", f"{name}.b", f"{name}.light"), hue_target(name, value).tolist(), strict=True)))
 
 
-def measured(samples: Samples, prompt: str, target: Target, delta: Delta, told: tuple[str, ...]) -> Found:
-    """What a change of styles did, judged at strength 1, and how evenly from -2 to 2."""
-    values = {strength: _read(samples, samples.edited({key: strength * change for key, change in delta.items()})) for strength in STRENGTHS}
-    return _found(samples, prompt, target, values, told)
+def measured(samples: Samples, made: editing.Edit, target: Target) -> Found:
+    """What an edit did, judged at strength 1, and how evenly from -2 to 2."""
+    values = {strength: _read(samples, samples.edited(changes(samples, made, strength))) for strength in STRENGTHS}
+    return _found(samples, made.prompt, target, values, made.warnings)
 
 
 def exact(samples: Samples, like: Found) -> Found:
@@ -163,11 +163,11 @@ def _read(samples: Samples, frames: Tensor) -> tuple[Tensor, Tensor]:
     return samples.judged(frames), samples.judge.motion(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
 
 
-def picture(folder: Path, samples: Samples, found: Found, delta: Delta) -> None:
+def picture(folder: Path, samples: Samples, made: editing.Edit) -> None:
     """Eight clips, before and after."""
     folder.mkdir(parents=True, exist_ok=True)
-    pairs = torch.cat([samples.frames[:8, 1], samples.edited(delta)[:8, 1]])
-    name = "".join(letter if letter.isalnum() else "-" for letter in found.prompt)
+    pairs = torch.cat([samples.frames[:8, 1], samples.edited(changes(samples, made, 1.0))[:8, 1]])
+    name = "".join(letter if letter.isalnum() else "-" for letter in made.prompt)
     pixels.save_sheet(folder / f"{name}.png", pixels.to_pixels(pairs), columns=min(8, len(samples.frames)))
 
 
