@@ -189,6 +189,11 @@ def summed(name: str, found: list[Found]) -> Iterator[Row]:
     yield at_least(f"{name}: edits that count, {len(found)} unseen prompts", 100 * float((moved >= judges.COUNTS).float().mean()), 90, " %")
     roomy = torch.cat([one.moved[one.roomy] for one in found])
     yield stated(f"{name}: the same where the attribute is not at its end before", f"{float((roomy >= judges.COUNTS).float().mean()):.1%} of {len(roomy)}")
+    known = [one for one in found if not one.warnings]
+    if 0 < len(known) < len(found):
+        sure = torch.cat([one.moved for one in known])
+        share = f"{float((sure >= judges.COUNTS).float().mean()):.1%} of {len(sure)}"
+        yield stated(f"{name}: the same for the {len(known)} prompts all of whose words the model knows", share)
     yield at_least(f"{name}: median change of the wanted attribute", float(moved.median()), 0.5, " sd")
     sizes = torch.tensor([max(float(one.moved.mean()), 1e-3) for one in found])
     yield at_most(f"{name}: change of other attributes on average", 100 * sum(one.others for one in found) / float(sizes.sum()), 25, " % of that")
