@@ -43,9 +43,19 @@ def test_nothing_is_asked_where_nothing_can_be() -> None:
 
 
 def test_complaints_name_what_had_been_and_wishes_what_is() -> None:
-    said = requests.turns("the sun", "dimmer", "bright")
+    said = requests.turn("the sun", "dimmer", "bright").said()
     assert "I wish the sun were dimmer" in said and "the sun shouldn't be so bright" in said
     assert not any("shouldn't" in phrase and "dimmer" in phrase for phrase in said)
+
+
+def test_a_reason_stands_beside_a_request_and_speaks_of_how_it_had_been() -> None:
+    grounds = requests.turn("the sun", "dimmer", "bright").grounds()
+    assert "the sun is too bright, {r}" in grounds and "{r}, not bright" in grounds
+    asked = Asked(("dim it",), grounds=grounds)
+    said = [requests.request(asked, (), (), ((), ()), random.Random(seed)) or "" for seed in range(400)]
+    assert all("dim" in text for text in said)
+    reasoned = sum("bright" in text for text in said) / len(said)
+    assert reasoned == pytest.approx(requests.REASONED, abs=0.06)
 
 
 def test_colours_are_named_in_every_frame() -> None:

@@ -33,13 +33,17 @@ def sampled_clip(generator: Generator, seed: int, frames: int) -> Tensor:
     return eight_bit(generator.synthesis(generator.mapping(z), t, motion_z)[0])
 
 
-@torch.no_grad()
-def world_clip(name: str, seed: int, frames: int, size: int = 64, stride: float = 1.0) -> Tensor:
-    """One clip [T, 3, size, size] of the world's own attributes and motion (unpaired), at 25 / `stride` frames a second."""
+def world_scene(name: str, seed: int, frames: int, stride: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Attributes [1, A] and motion [1, T, P] of one clip of a world (unpaired), at 25 / `stride` frames a second."""
     place, rng = world(name), torch.Generator().manual_seed(HELD_OUT + seed)
     attributes = place.random_attributes(1, rng)
-    motion = place.random_motion(torch.arange(float(frames))[None] * stride, rng)
-    return eight_bit(place.draw_clips(attributes, motion, size)[0])
+    return attributes, place.random_motion(torch.arange(float(frames))[None] * stride, rng)
+
+
+@torch.no_grad()
+def world_clip(name: str, seed: int, frames: int, size: int = 64, stride: float = 1.0) -> Tensor:
+    """The clip [T, 3, size, size] of `world_scene`, drawn."""
+    return eight_bit(world(name).draw_clips(*world_scene(name, seed, frames, stride), size)[0])
 
 
 def write_clip(path: Path, frames: Tensor, fps: float = 25) -> Path:

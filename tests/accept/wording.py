@@ -1,14 +1,16 @@
-"""Directions in style space to measure with: a prompt's at strength 1, as `vedit edit` would save it, and random ones."""
+"""Changes to measure with: a prompt's direction at strength 1, as `vedit edit` would save it, random ones, and the world's own exact ones."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from stylegan_v import Generator
-from vedit import editing
+from vedit import directions, editing
 from vedit.progress import finish
 
 Delta = Mapping[str, Tensor]
@@ -34,3 +36,12 @@ def random_deltas(generator: Generator, motion_v: Tensor, like: Delta, pairs: in
         way = {name: (styles[name][1] - styles[name][0]).flatten() for name in like}
         found += [way, {name: -value for name, value in way.items()}]
     return found
+
+
+def exactly(attributes: Tensor, row: Tensor, strength: float) -> Tensor:
+    """Attributes [N, A] of a world moved along a target's `row` [A] as far as a strength moves w, in standard deviations; nothing else moves.
+
+    Contents are a world's normal numbers; attributes end where contents go on, so that one that stands near its end hardly moves.
+    """
+    contents = math.sqrt(2) * torch.erfinv(attributes) + strength * directions.LENGTH * F.normalize(row, dim=0)
+    return torch.erf(contents / math.sqrt(2))

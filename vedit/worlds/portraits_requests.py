@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from vedit.worlds.requests import Asked, Words, gathered, listed, turns
+from vedit.worlds.requests import Asked, Turn, Words, gathered, listed, turn
 
 _PHRASES: dict[str, Words] = {
     "age+": listed("""
         older; much older; make {him} older; make {him} look older; age {him}; add years; add thirty years; add forty years to {him}; an older face;
         {he} has aged; in {his} sixties; in {his} seventies; in {his} eighties; in {his} old age; sixty years old; seventy years old; eighty years
         old; a pensioner; a grandfather; a grandmother; like a grandparent; as a senior citizen; {he} after many years; many years later; decades
-        older; wrinkle {his} skin; add wrinkles; give {him} wrinkles; turn {him} into an old man; turn {him} into an old woman; {him} as an old
-        lady; retired; advanced in years; let {him} grow old; past retirement; {he} is ageing; a bit older; twice as old
+        older; wrinkle {his} skin; add wrinkles; give {him} wrinkles; turn {him} into an old man; turn {him} into an old woman; {him} as an old lady;
+        retired; advanced in years; let {him} grow old; past retirement; {he} is ageing; a bit older; twice as old
     """),
     "age-": listed("""
-        younger; much younger; make {him} younger; make {him} look younger; take years off {him}; take twenty years off; take forty years off {him};
-        a younger face; as a teenager; as a youth; in {his} twenties; in {his} teens; twenty years old; eighteen years old; young again; rejuvenate
+        younger; much younger; make {him} younger; make {him} look younger; take years off {him}; take twenty years off; take forty years off {him}; a
+        younger face; as a teenager; as a youth; in {his} twenties; in {his} teens; twenty years old; eighteen years old; young again; rejuvenate
         {him}; without wrinkles; remove the wrinkles; smooth out the wrinkles; take {his} wrinkles away; wrinkle-free; a boy; a girl; a young man; a
         young woman; a young lady; a student; fresh-faced; turn back the years; decades younger; undo the ageing; less old; not old at all; a bit
         younger; lose ten years; half as old; back in {his} youth; a kid; a teen
@@ -23,24 +23,26 @@ _PHRASES: dict[str, Words] = {
     "beard+": listed("""
         grow a beard; let {his} beard grow; let {him} grow a beard; a bushy beard; a big beard; a long beard; a big bushy beard; whiskers; a hairy
         face; cover {his} chin with a beard; more beard; a thicker beard; a fuller beard; make the beard thicker; beard and moustache; stop shaving;
-        unshaven for months; facial hair on {him}; a lumberjack beard; hair on {his} chin; a bearded man; a bearded guy; a heavier beard
+        unshaven for months; facial hair on {him}; a lumberjack beard; hair on {his} chin; stubble all over {his} chin; some stubble; a bearded man; a
+        bearded guy; a heavier beard
     """),
     "beard-": listed("""
-        shave {him}; shave off {his} beard; shave {his} face; remove the beard; remove {his} beard; take the beard off; take off {his} beard; get
-        rid of the beard; lose the beard; no facial hair; without facial hair; freshly shaven; a smooth chin; a bare chin; the beard is gone; drop
-        the beard; away with the beard; {he} has shaved; a shaved face; not bearded; no whiskers; without a moustache; less beard; {he} needs a
-        shave; no stubble; clean-shaven man
+        shave {him}; shave off {his} beard; shave {his} face; remove the beard; remove {his} beard; take the beard off; take off {his} beard; get rid
+        of the beard; lose the beard; no facial hair; without facial hair; freshly shaven; a smooth chin; a bare chin; the beard is gone; drop the
+        beard; away with the beard; {he} has shaved; a shaved face; not bearded; no whiskers; without a moustache; less beard; {he} needs a shave; a
+        proper shave; get {him} shaved; no stubble; clean-shaven man
     """),
     "beard0": listed("some stubble on {his} chin; unshaven; a five o'clock shadow; a trimmed beard; a few days without shaving"),
     "makeup+": listed("""
         put makeup on {him}; put {his} makeup on; put lipstick on {him}; more makeup; add makeup; lipstick and blush; blush on {his} cheeks; rosy
-        cheeks; red cheeks; painted lips; red lips; make {his} lips red; eyeliner; mascara; glamorous; make-up for {him}; a made-up face; dolled up;
-        a lot of makeup; stronger makeup; colour on {his} lips; ready for the stage; cosmetics on {his} face; heavier makeup; do {his} makeup
+        cheeks; red cheeks; painted lips; red lips; make {his} lips red; eyeliner; mascara; eyeshadow; lipstick and eyeshadow; glamorous; make-up for
+        {him}; a made-up face; dolled up; a lot of makeup; stronger makeup; colour on {his} lips; ready for the stage; cosmetics on {his} face;
+        heavier makeup; do {his} makeup
     """),
     "makeup-": listed("""
         remove the makeup; remove {his} makeup; take off the makeup; take {his} makeup off; take the lipstick off; wash off the makeup; wash {his}
-        face; a bare face; bare-faced; no cosmetics; without cosmetics; a natural look; natural lips; without lipstick; no lipstick; less makeup;
-        get rid of the makeup; lose the makeup; no eye shadow; no make-up at all; {he} wears no makeup; not made-up; plain face
+        face; a bare face; bare-faced; no cosmetics; without cosmetics; a natural look; natural lips; without lipstick; no lipstick; less makeup; get
+        rid of the makeup; lose the makeup; no eye shadow; no make-up at all; {he} wears no makeup; not made-up; plain face
     """),
     "skin_light": listed("""
         paler; a paler face; make {his} skin paler; paler skin; lighter skin; lighten {his} skin; make the skin lighter; fairer skin; a pale
@@ -51,8 +53,8 @@ _PHRASES: dict[str, Words] = {
     "skin_brown": listed("brown complexion; a browner skin; make {his} skin brown; a brown skin tone; a deep tan"),
     "skin_dark": listed("""
         darker; darker skin; make {his} skin darker; darken {his} skin; a dark complexion; a darker complexion; much darker skin; black skin; deep
-        brown skin; a darker skin tone; a dark skin tone; a black person; a black man; a black woman; very dark skin; turn {his} skin dark; an
-        African complexion; deep dark skin
+        brown skin; a darker skin tone; a dark skin tone; a black person; a black man; a black woman; very dark skin; turn {his} skin dark; an African
+        complexion; deep dark skin
     """),
     "glasses+": listed("""
         put glasses on {him}; put {his} glasses on; put on glasses; add glasses; give {him} glasses; {he} needs glasses; reading glasses; a pair of
@@ -61,15 +63,16 @@ _PHRASES: dict[str, Words] = {
         spectacles
     """),
     "glasses-": listed("""
-        take {his} glasses off; take the glasses off; take off {his} glasses; take off the spectacles; take {his} spectacles off; remove the
-        glasses; remove {his} spectacles; get rid of the glasses; lose the glasses; without spectacles; without eyeglasses; no spectacles; no
-        eyewear; no specs; drop the glasses; the glasses are gone; away with the glasses; {he} wears no glasses; {he} does not need glasses; not
-        bespectacled; put {his} glasses away; contact lenses
+        take {his} glasses off; take the glasses off; take off {his} glasses; take off the spectacles; take {his} spectacles off; remove the glasses;
+        remove {his} spectacles; get rid of the glasses; lose the glasses; without spectacles; without eyeglasses; no spectacles; no eyewear; no
+        specs; drop the glasses; the glasses are gone; away with the glasses; {he} wears no glasses; {he} does not need glasses; not bespectacled; put
+        {his} glasses away; contact lenses; {he} has switched to contacts; lose the eyewear; without the eyewear; no lenses on {his} nose
     """),
     "long": listed("""
         longer hair; much longer hair; grow {his} hair; let {his} hair grow; grow {his} hair long; make {his} hair longer; make {his} hair long;
         shoulder-length hair; hair past {his} shoulders; hair over {his} shoulders; long locks; a long mane; hair that falls on {his} shoulders;
-        lengthen {his} hair; long flowing hair; {he} has let {his} hair grow; no haircut for years; more hair at the sides; long-haired
+        lengthen {his} hair; long flowing hair; {he} has let {his} hair grow; no haircut for years; more hair at the sides; long-haired; hair that
+        comes past {his} shoulders
     """),
     "short": listed("""
         shorter hair; much shorter hair; cut {his} hair; cut {his} hair short; a haircut; a short haircut; a cropped haircut; crop {his} hair; trim
@@ -83,18 +86,18 @@ _PHRASES: dict[str, Words] = {
     "grey": listed("turn {his} hair grey; make {his} hair white; greying; going grey; let {his} hair turn grey; grey locks; silver locks; a grey head"),
 }
 
-_TURNS: dict[str, Words] = {
-    "age+": turns("{he}", "older; elderly; old", "young; youthful"),
-    "age-": turns("{he}; {his} face", "younger; young; smooth", "old; wrinkled; aged; elderly"),
-    "beard+": turns("{his} beard; the beard", "fuller; thicker; longer; bushier", "short; thin"),
-    "beard-": turns("{his} face; {his} chin", "smooth; bare; shaved", "hairy; bearded; stubbly"),
-    "makeup+": turns("{his} lips; {his} makeup", "redder; red; stronger; bolder", "pale; plain"),
-    "makeup-": turns("{his} face; {his} look", "natural; bare; plain; without makeup", "made-up; painted"),
-    "skin_light": turns("{his} skin; {his} complexion; {his} face", "paler; lighter; fairer; pale; light; fair", "dark; tanned; brown"),
-    "skin_dark": turns("{his} skin; {his} complexion; {his} face", "darker; dark; browner; black", "pale; light; white; fair"),
-    "long": turns("{his} hair", "longer; long", "short; cropped"),
-    "short": turns("{his} hair", "shorter; short; cropped", "long"),
-    "bald": turns("{his} head; {he}", "bald; bare; hairless; shaved", "hairy"),
+_TURNS: dict[str, Turn] = {
+    "age+": turn("{he}", "older; elderly; old", "young; youthful"),
+    "age-": turn("{he}; {his} face", "younger; young; smooth", "old; wrinkled; aged; elderly"),
+    "beard+": turn("{his} beard; the beard", "fuller; thicker; longer; bushier", "short; thin"),
+    "beard-": turn("{his} face; {his} chin", "smooth; bare; shaved", "hairy; bearded; stubbly"),
+    "makeup+": turn("{his} lips; {his} makeup", "redder; red; stronger; bolder", "pale; plain"),
+    "makeup-": turn("{his} face; {his} look", "natural; bare; plain; without makeup", "made-up; painted"),
+    "skin_light": turn("{his} skin; {his} complexion; {his} face", "paler; lighter; fairer; pale; light; fair", "dark; tanned; brown"),
+    "skin_dark": turn("{his} skin; {his} complexion; {his} face", "darker; dark; browner; black", "pale; light; white; fair"),
+    "long": turn("{his} hair", "longer; long", "short; cropped"),
+    "short": turn("{his} hair", "shorter; short; cropped", "long"),
+    "bald": turn("{his} head; {he}", "bald; bare; hairless; shaved", "hairy"),
 }
 
 _LACKS: dict[str, Words] = {
@@ -109,12 +112,12 @@ ASKED: dict[str, Asked] = gathered(_PHRASES, _TURNS, _LACKS)
 
 HAIR: dict[str, Words] = {
     "blond": listed("""
-        a blonde; a blond; turn {him} into a blonde; as a blonde; make {him} blonde; bleach {his} hair; sun-bleached hair; lighter hair; a blond
-        man; a blonde woman; yellow hair; light hair
+        a blonde; a blond; turn {him} into a blonde; as a blonde; make {him} blonde; bleach {his} hair; sun-bleached hair; lighter hair; a blond man;
+        a blonde woman; yellow hair; light hair
     """),
     "red": listed("""
-        a redhead; turn {him} into a redhead; as a redhead; auburn hair; a ginger; copper hair; fiery hair; fiery red hair; make {him} ginger;
-        carrot hair
+        a redhead; turn {him} into a redhead; as a redhead; auburn hair; a ginger; copper hair; fiery hair; fiery red hair; make {him} ginger; carrot
+        hair
     """),
     "black": listed("jet black hair; raven hair; jet black; darker hair; darken {his} hair; hair as black as coal; pitch black hair; raven-haired"),
     "brown": listed("a brunette; brunette; as a brunette; turn {him} into a brunette; chestnut hair; brunette hair; hazel hair"),
@@ -122,28 +125,29 @@ HAIR: dict[str, Words] = {
 
 COLOURED: dict[str, Words] = {
     "hair": listed("""
-        dye {his} hair {x}; dye it {x} the hair; colour {his} hair {x}; {x} locks; make {his} hair {x}; turn {his} hair {x}; change {his} hair to
-        {x}; change {his} hair colour to {x}; {his} hair in {x}; {x} for {his} hair; paint {his} hair {x}; could {his} hair be {x}?; what if {his}
-        hair was {x}; hair dyed {x}; {his} hair should be {x}; a {x} hair colour; go {x} with {his} hair; {his} hair {x}
+        dye {his} hair {x}; dye it {x} the hair; colour {his} hair {x}; {x} locks; make {his} hair {x}; turn {his} hair {x}; change {his} hair to {x};
+        change {his} hair colour to {x}; {his} hair in {x}; {x} for {his} hair; paint {his} hair {x}; could {his} hair be {x}?; what if {his} hair was
+        {x}; hair dyed {x}; {his} hair should be {x}; a {x} hair colour; go {x} with {his} hair; {his} hair {x}
     """),
     "eyes": listed("""
-        make {his} eyes {x}; turn {his} eyes {x}; change {his} eyes to {x}; change the eye colour to {x}; {x} irises; {his} eyes in {x}; {x} for
-        {his} eyes; {his} eyes should be {x}; could {his} eyes be {x}?; what if {his} eyes were {x}; a {x} eye colour; {x} contact lenses; eyes of
-        {x}; {his} eyes {x}; a pair of {x} eyes; bright {x} eyes; deep {x} eyes; colour {his} eyes {x}
+        make {his} eyes {x}; turn {his} eyes {x}; change {his} eyes to {x}; change the eye colour to {x}; {x} irises; {his} eyes in {x}; {x} for {his}
+        eyes; {his} eyes should be {x}; could {his} eyes be {x}?; what if {his} eyes were {x}; a {x} eye colour; {x} contact lenses; eyes of {x};
+        {his} eyes {x}; a pair of {x} eyes; bright {x} eyes; deep {x} eyes; colour {his} eyes {x}
     """),
     "shirt": listed("""
-        change {his} top to {x}; change {his} shirt to {x}; change the colour of {his} shirt to {x}; dress {him} in {x}; put {him} in a {x} shirt;
-        put a {x} sweater on {him}; make {his} shirt {x}; make {his} top {x}; turn {his} jumper {x}; {x} clothes; colour {his} sweater {x}; clothed
-        in {x}; wearing {x}; {his} t-shirt should be {x}; could {his} shirt be {x}?; what if {his} t-shirt was {x}; {x} for {his} shirt; a {x}
-        blouse; dressed in a {x} top; dressed in a {x} shirt; let {him} wear {x}; {he} wears a {x} pullover; recolour {his} shirt {x}; paint {his}
-        top {x}; {his} clothes in {x}; swap {his} shirt for a {x} one
+        change {his} top to {x}; change {his} shirt to {x}; change the colour of {his} shirt to {x}; dress {him} in {x}; put {him} in a {x} shirt; put
+        a {x} sweater on {him}; make {his} shirt {x}; make {his} top {x}; turn {his} jumper {x}; {x} clothes; colour {his} sweater {x}; clothed in
+        {x}; wearing {x}; {his} t-shirt should be {x}; a {x} tee; swap that tee for a {x} one; swap {his} top for a plain {x} one; a plain {x}
+        t-shirt; could {his} shirt be {x}?; what if {his} t-shirt was {x}; {x} for {his} shirt; a {x} blouse; dressed in a {x} top; dressed in a {x}
+        shirt; let {him} wear {x}; {he} wears a {x} pullover; recolour {his} shirt {x}; paint {his} top {x}; {his} clothes in {x}; swap {his} shirt
+        for a {x} one
     """),
     "background": listed("""
         make the background {x}; make the wall {x}; change the background to {x}; change the backdrop to {x}; put {him} in front of a {x} wall; put
         {him} against a {x} background; a {x} wall behind {him}; a {x} backdrop behind {him}; a {x} background behind {him}; paint the wall {x}; {x}
         behind {him}; turn the wall {x}; turn the background {x}; the background in {x}; {x} for the wall; standing in front of a {x} wall; standing
-        before a {x} wall; sitting in front of {x}; could the wall be {x}?; what if the background was {x}; the wall should be {x}; a {x} room;
-        colour the background {x}; recolour the backdrop {x}; the wall behind {him} is {x}; with a {x} wall at the back
+        before a {x} wall; sitting in front of {x}; could the wall be {x}?; what if the background was {x}; the wall should be {x}; a {x} room; colour
+        the background {x}; recolour the backdrop {x}; the wall behind {him} is {x}; with a {x} wall at the back
     """),
 }
 

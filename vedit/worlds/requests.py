@@ -28,53 +28,82 @@ _PEOPLE = (
 )  # fmt: skip
 
 THINGS = listed("""
-    give {him} {x}; give {him} {x}; add {x}; add {x} to {him}; put {x} on {him}; with {x}; let {him} have {x}; could {he} have {x}?; what if
-    {he} had {x}; can {he} get {x}?; I want {x}; I'd like {x}; I would like to see {x}; imagine {him} with {x}; show {x}; {x} please; {he}
-    should have {x}; how would {he} look with {x}; {he} has {x} now; as if {he} had {x}; now with {x}; {x} instead; go for {x}; let me see {x};
-    make {him} have {x}; {he} gets {x}; {x} would be nice; change it so that {he} has {x}; {him} but with {x}
+    give {him} {x}; give {him} {x}; add {x}; add {x} to {him}; put {x} on {him}; with {x}; let {him} have {x}; could {he} have {x}?; what if {he} had
+    {x}; can {he} get {x}?; I want {x}; I'd like {x}; I would like to see {x}; imagine {him} with {x}; show {x}; {x} please; {he} should have {x}; how
+    would {he} look with {x}; {he} has {x} now; as if {he} had {x}; now with {x}; {x} instead; go for {x}; let me see {x}; make {him} have {x}; {he}
+    gets {x}; {x} would be nice; {he} could do with {x}; {he} needs {x}; try {him} with {x}; pop {x} on; how about {x}?; stick {x} on {him}; change it
+    so that {he} has {x}; {him} but with {x}
 """)
 KINDS = listed("""
-    make {him} {x}; make {him} look {x}; turn {him} into a {x} person; turn {him} into someone {x}; let {him} be {x}; {he} should be {x}; what
-    if {he} were {x}; could {he} be {x}?; {he} looks {x}; a {x} version of {him}; change {him} to be {x}; as if {he} were {x}; I want {him} {x};
-    someone {x}; a {x} man; a {x} woman; a {x} guy; a {x} lady; {x} please; rather {x}
+    make {him} {x}; make {him} look {x}; turn {him} into a {x} person; turn {him} into someone {x}; let {him} be {x}; {he} should be {x}; what if {he}
+    were {x}; could {he} be {x}?; {he} looks {x}; a {x} version of {him}; change {him} to be {x}; as if {he} were {x}; I want {him} {x}; someone {x};
+    a {x} man; a {x} woman; a {x} guy; a {x} lady; {x} please; rather {x}
 """)
 SCENES = listed("""
-    add {x}; give me {x}; show {x}; I want {x}; I'd like {x}; let there be {x}; with {x}; make it {x}; turn it into {x}; put {x} in; {x} please;
-    could there be {x}?; what if there was {x}; now with {x}; as if there was {x}; change it to {x}; there should be {x}; let us have {x}; a
-    scene with {x}; can we have {x}?; I would like to see {x}; {x} instead; bring in {x}; there is {x} now
+    add {x}; give me {x}; show {x}; I want {x}; I'd like {x}; let there be {x}; with {x}; make it {x}; turn it into {x}; put {x} in; {x} please; could
+    there be {x}?; what if there was {x}; now with {x}; as if there was {x}; change it to {x}; there should be {x}; let us have {x}; a scene with {x};
+    can we have {x}?; it needs {x}; it could do with {x}; show me {x}; how about {x}?; stick {x} in; stick {x} in the distance; put {x} back; I would
+    like to see {x}; {x} instead; bring in {x}; there is {x} now
 """)
 LOOKS = listed("""
-    make it {x}; make the sky {x}; let it be {x}; turn it {x}; it should be {x}; could it be {x}?; I want it {x}; what if it was {x}; a {x}
-    version; make the scene {x}; change it to {x}; {x} please; as if it were {x}; it looks {x} now
+    make it {x}; make the sky {x}; let it be {x}; turn it {x}; it should be {x}; could it be {x}?; I want it {x}; what if it was {x}; a {x} version;
+    make the scene {x}; change it to {x}; {x} please; as if it were {x}; it looks {x} now
 """)
 DENIALS = listed("""
-    I don't want {x}; I don't want any {x}; there shouldn't be any {x}; there should be no {x}; no {x}; no more {x}; not any {x}; without {x};
-    without any {x}; no {x} at all; can you remove the {x}?; remove the {x}; take the {x} away; take those {x} away; take {his} {x} off; {x}
-    off; get rid of the {x}; get rid of {his} {x}; get rid of every {x}; I'd rather have no {x}; rather without {x}; the {x} has to go; the {x}
-    must go; {he} doesn't have {x}; {he} isn't wearing {x}; {he} hasn't got {x}; lose the {x}; hide the {x}; drop the {x}; skip the {x}; don't
-    show {x}; it isn't {x} any more; it shouldn't be {x} anymore; not {x}; not {x} any more; never {x}; the {x} is gone; {x} gone; erase the
-    {x}; delete the {x}; away with {his} {x}; what if there was no {x}?; could we do without the {x}?; as if there never was {x}; {he} shouldn't
-    have {x}; {he} does not need {x}; free of {x}; {x}-free; zero {x}; nothing of the {x} left; imagine {him} without {x}; minus the {x}
+    I don't want {x}; I don't want any {x}; there shouldn't be any {x}; there should be no {x}; no {x}; no more {x}; not any {x}; without {x}; without
+    any {x}; no {x} at all; can you remove the {x}?; remove the {x}; take the {x} away; take those {x} away; take {his} {x} off; {x} off; get rid of
+    the {x}; get rid of {his} {x}; get rid of every {x}; I'd rather have no {x}; rather without {x}; the {x} has to go; the {x} must go; {he} doesn't
+    have {x}; {he} isn't wearing {x}; {he} hasn't got {x}; lose the {x}; hide the {x}; drop the {x}; skip the {x}; don't show {x}; it isn't {x} any
+    more; it shouldn't be {x} anymore; not {x}; not {x} any more; never {x}; the {x} is gone; {x} gone; erase the {x}; delete the {x}; away with {his}
+    {x}; what if there was no {x}?; could we do without the {x}?; as if there never was {x}; {he} shouldn't have {x}; {he} does not need {x}; free of
+    {x}; {x}-free; zero {x}; nothing of the {x} left; imagine {him} without {x}; minus the {x}
 """)
 _WISHES = listed("""
-    I wish {s} were {x}; could {s} be {x}?; {s} should be {x}; let {s} get {x}; {s} could be way {x}; {s} needs to be {x}; {s} ought to be {x};
-    make {s} {x}; {s} must become {x}; get {s} {x}; I want {s} {x}; I'd like {s} to be {x}; {s} a lot {x}; {s} has to get {x}; have {s} {x}; {s}
-    looks better {x}; what if {s} went {x}?; {x} for {s}; use {s} but {x}
+    I wish {s} were {x}; could {s} be {x}?; {s} should be {x}; let {s} get {x}; {s} could be way {x}; {s} needs to be {x}; {s} ought to be {x}; make
+    {s} {x}; {s} must become {x}; get {s} {x}; I want {s} {x}; I'd like {s} to be {x}; {s} a lot {x}; {s} has to get {x}; have {s} {x}; {s} looks
+    better {x}; what if {s} went {x}?; {x} for {s}; use {s} but {x}
 """)
 _COMPLAINTS = listed("""
-    {s} shouldn't be so {x}; {s} is too {x}; {s} is far too {x}; not so {x} please {s}; make {s} less {x}; {s} should not look {x}; don't leave
-    {s} so {x}; {s} isn't {x} any more; {s} was too {x}; {s} is no longer {x}; {s} not {x} at all; stop {s} from being {x}; I don't like {s} so
-    {x}; {s} less {x}; not as {x} {s}; {s} needn't be that {x}
+    {s} shouldn't be so {x}; {s} is too {x}; {s} is far too {x}; not so {x} please {s}; make {s} less {x}; {s} should not look {x}; don't leave {s} so
+    {x}; {s} isn't {x} any more; {s} was too {x}; {s} is no longer {x}; {s} not {x} at all; stop {s} from being {x}; I don't like {s} so {x}; {s} less
+    {x}; not as {x} {s}; {s} needn't be that {x}
 """)
 
 
-def turns(subjects: str, wanted: str, unwanted: str = "") -> Words:
-    """Wishes that a subject were as it is (`wanted`), and complaints that it had been otherwise; each a list between semicolons."""
-    wishes, complaints = ((_WISHES, listed(wanted)), (_COMPLAINTS, listed(unwanted)))
-    return tuple(
-        frame.replace("{s}", subject).replace("{x}", word)
-        for frames, words in (wishes, complaints) for frame in frames for subject in listed(subjects) for word in words if word
-    )  # fmt: skip
+_GROUNDS = listed("""
+    {s} is too {x}, {r}; {s} looks too {x}, {r}; {s} looks {x}, {r}; {s} is so {x}, {r}; too {x}, {r}; it's too {x}, {r}; it's far too {x}, {r}; {r},
+    it's too {x}; {r}, {s} is too {x}; {r}, not {x}; {r}, not so {x}; {r} rather than {x}; {r} and not {x}; {s} isn't right so {x}, {r}; why is {s} so
+    {x}? {r}; {s} shouldn't be {x}, {r}
+""")
+"""A request {r} and its reason: how it is now."""
+
+REASONED = 0.2
+"""Requests that give a reason, of those that can."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Of which subjects it is wished that they were as it is (`wanted`) and not otherwise (`unwanted`)."""
+
+    subjects: Words
+    wanted: Words
+    unwanted: Words = ()
+
+    def said(self) -> Words:
+        """Wishes that a subject were as it is, and complaints that it had been otherwise."""
+        ways = ((_WISHES, self.wanted), (_COMPLAINTS, self.unwanted))
+        return tuple(
+            frame.replace("{s}", subject).replace("{x}", word) for frames, words in ways for frame in frames for subject in self.subjects for word in words
+        )
+
+    def grounds(self) -> Words:
+        """Frames of a request `{r}` with its reason: how a subject had been."""
+        return tuple(frame.replace("{s}", subject).replace("{x}", word) for frame in _GROUNDS for subject in self.subjects for word in self.unwanted)
+
+
+def turn(subjects: str, wanted: str, unwanted: str = "") -> Turn:
+    """A turn from lists between semicolons."""
+    return Turn(listed(subjects), listed(wanted), listed(unwanted) if unwanted else ())
 
 
 _BEFORE = ("please", "I think", "now", "for once", "so", "actually", "in this clip", "maybe", "and")
@@ -109,16 +138,18 @@ def dressed(text: str, draw: random.Random) -> str:
 
 @dataclass(frozen=True)
 class Asked:
-    """What someone asks for who wants a fact: phrases of its own, wishes and complaints (`turns`), and things that shall be gone."""
+    """What someone asks for who wants a fact: phrases of its own, wishes and complaints (`Turn`), things that shall be gone, and reasons."""
 
     phrases: Words = ()
     turned: Words = ()
     lacks: Words = ()
+    grounds: Words = ()
 
 
-def gathered(phrases: Mapping[str, Words], turned: Mapping[str, Words], lacks: Mapping[str, Words]) -> dict[str, Asked]:
+def gathered(phrases: Mapping[str, Words], turned: Mapping[str, Turn], lacks: Mapping[str, Words]) -> dict[str, Asked]:
     """All that is asked for, by topic and side."""
-    return {key: Asked(phrases[key], turned.get(key, ()), lacks.get(key, ())) for key in phrases}
+    turns = {key: turned.get(key, Turn((), ())) for key in phrases}
+    return {key: Asked(phrases[key], turns[key].said(), lacks.get(key, ()), turns[key].grounds()) for key in phrases}
 
 
 def request(asked: Asked, things: Words, kinds: Words, frames: tuple[Words, Words], draw: random.Random) -> str | None:
@@ -135,4 +166,7 @@ def request(asked: Asked, things: Words, kinds: Words, frames: tuple[Words, Word
     if not ways:
         return None
     _, words, around = draw.choices(ways, [way[0] for way in ways])[0]
-    return dressed(fill(draw.choice(around), draw.choice(words), draw), draw)
+    frame = draw.choice(around)
+    if asked.grounds and words is not asked.turned and draw.random() < REASONED:
+        frame = draw.choice(asked.grounds).replace("{r}", frame)
+    return dressed(fill(frame, draw.choice(words), draw), draw)

@@ -93,10 +93,6 @@ def _sun(row: Row) -> list[Fact]:
     if sun > 0.45 and not night and row["cloud_cover"] < 0.75:
         words: Words = ("bright sun", "a bright sun", "a blazing sun", "strong sunlight", "sunshine", "a dazzling sun", "a glaring sun")
         found.append(Fact("sun", words, ("sunny", "sunlit"), 1.5, ASKED["sun+"]))
-        if row["sun_height"] < -0.6:
-            found.append(Fact("height", ("a low sun", "the sun near the horizon"), (), 0.9, ASKED["low"]))
-        elif row["sun_height"] > 0.5 and row["time"] < -0.2:
-            found.append(Fact("height", ("a high sun", "the sun high up"), (), 0.9, ASKED["high"]))
         if abs(row["sun_x"]) > 0.6:
             side = "left" if row["sun_x"] < 0 else "right"
             found.append(Fact("side", (f"the sun on the {side}",), (), 0.4, ASKED[side]))
@@ -104,6 +100,11 @@ def _sun(row: Row) -> list[Fact]:
         found.append(Fact("sun", ("a moon", "a bright moon", "moonlight"), ("moonlit",), 0.8))
     elif sun < -0.6 and not night:
         found.append(Fact("sun", ("a hidden sun", "no sun", "no sun to be seen", "a dim sun"), ("sunless",), 0.8, ASKED["sun-"]))
+    if sun > -0.1 and not night and row["cloud_cover"] < 0.75:  # a faint one too: a sun that is higher is not brighter
+        if row["sun_height"] < -0.6:
+            found.append(Fact("height", ("a low sun", "the sun near the horizon"), (), 0.9, ASKED["low"]))
+        elif row["sun_height"] > 0.5 and row["time"] < -0.2:
+            found.append(Fact("height", ("a high sun", "the sun high up"), (), 0.9, ASKED["high"]))
     return found
 
 

@@ -2,64 +2,68 @@
 
 from __future__ import annotations
 
-from vedit.worlds.requests import Asked, Words, gathered, listed, turns
+from vedit.worlds.requests import Asked, Turn, Words, gathered, listed, turn
 
 _PHRASES: dict[str, Words] = {
     "night": listed("""
-        make it night; turn it into night; turn day into night; let night fall; after dark; at midnight; at night; nighttime; by night; the middle
-        of the night; late at night; turn out the light; in the dead of night; as if it were midnight; darker; make it dark; a dark sky; let it get
-        dark; no daylight; a night scene; in darkness; under the stars; long after sunset; pitch dark
+        make it night; turn it into night; turn day into night; let night fall; after dark; at midnight; at night; nighttime; by night; how about
+        midnight; bring on the night; the middle of the night; late at night; turn out the light; in the dead of night; as if it were midnight;
+        darker; make it dark; a dark sky; let it get dark; no daylight; a night scene; in darkness; under the stars; long after sunset; pitch dark
     """),
     "dusk": listed("""
-        at sunset; make it evening; let the sun set; turn it into a sunset; the golden hour; at dusk; in the evening; a setting sun; at dawn;
-        sunrise; an evening glow; as the sun goes down; make it twilight; early evening; the end of the day
+        at sunset; make it evening; let the sun set; turn it into a sunset; the golden hour; at dusk; in the evening; a setting sun; at dawn; sunrise;
+        an evening glow; as the sun goes down; make it twilight; early evening; the end of the day
     """),
     "day": listed("""
-        make it day; make it daytime; turn night into day; turn it into day; by day; in broad daylight; let it be day; bring back the daylight;
-        bring the day back; in the daytime; in full daylight; as if it were day; a day scene; during the day; lighter; a bright day; not night; end
-        the night; no darkness
+        make it day; make it daytime; turn night into day; turn it into day; by day; in broad daylight; let it be day; bring back the daylight; bring
+        the day back; in the daytime; in full daylight; as if it were day; a day scene; during the day; lighter; a bright day; not night; end the
+        night; no darkness; not after dark; no longer night; daytime; the middle of the day; bring the morning
     """),
     "cloudy": listed("""
         more clouds; add clouds; add more clouds; cover the sky with clouds; cover the sky in cloud; cover everything with clouds; fill the sky with
         clouds; make it cloudy; make it overcast; cloudier; a cloudier sky; a grey day; a gloomy day; a gloomy sky; a dull sky; a dull grey sky; a
         grey overcast sky; bad weather; clouds everywhere; a sky full of clouds; the whole sky cloudy; let clouds come up; thicker clouds; bring
-        clouds; an overcast afternoon; an overcast morning; a blanket of clouds; close the sky with clouds; rain clouds; let the clouds roll in;
-        cloud it over
+        clouds; an overcast afternoon; an overcast morning; a blanket of clouds; close the sky with clouds; rain clouds; let the clouds roll in; cloud
+        it over; some more clouds; a few more clouds; a few clouds; needs a few more clouds; bring in some clouds; really overcast
     """),
     "clear": listed("""
         remove the clouds; remove all clouds; clear the sky; clear the clouds away; no clouds at all; fewer clouds; less cloud; not a cloud; not one
-        cloud; not a cloud to be seen; get rid of the clouds; blow the clouds away; without a single cloud; without clouds; take the clouds away;
-        the clouds are gone; an empty sky; a sky free of clouds; cloud-free; fine weather; lose the clouds; away with the clouds; a perfectly clear
-        sky; let it clear up; zero clouds; make it cloudless; no cloud anywhere
+        cloud; not a cloud to be seen; get rid of the clouds; blow the clouds away; without a single cloud; without clouds; take the clouds away; the
+        clouds are gone; an empty sky; a sky free of clouds; cloud-free; fine weather; lose the clouds; away with the clouds; a perfectly clear sky;
+        let it clear up; zero clouds; make it cloudless; no cloud anywhere
     """),
     "sun+": listed("""
         make the sun brighter; a brighter sun; brighten the sun; let the sun shine; let the sun shine brightly; make the sun shine; more sunshine;
-        more sun; more sunlight; blinding sun; a strong sun; a stronger sun; turn up the sun; sunnier; make it sunny; make the sun blaze; make the
-        sun dazzle; the sun shining; full sun; intense sunlight; a fierce sun; the sun blazes; bring out the sun; a glowing sun; add a bright sun; a
+        more sun; more sunlight; blinding sun; a strong sun; a stronger sun; turn up the sun; sunnier; make it sunny; make the sun blaze; make the sun
+        dazzle; the sun shining; full sun; intense sunlight; a fierce sun; the sun blazes; bring out the sun; a glowing sun; add a bright sun; a
         powerful sun
     """),
     "sun-": listed("""
         dim the sun; make the sun dimmer; a dimmer sun; a weak sun; a weaker sun; a faint sun; a fainter sun; a pale sun; a faded sun; hide the sun;
         weaken the sun; less sun; less sunshine; less sunlight; turn the sun down; turn down the sun; no sunshine; the sun is gone; the sun hardly
-        shines; remove the sun; take the sun away; without sun; a dull sun; fade the sun; a sun that hardly glows; get rid of the sun
+        shines; remove the sun; take the sun away; without sun; a dull sun; fade the sun; a sun that hardly glows; get rid of the sun; tone down the
+        sun; tone the sun down; tone it down the sun glares; less glare; no glare; take the glare out; soften the sun; calm the sun down
     """),
     "high": listed("""
         raise the sun; move the sun up; lift the sun; a higher sun; the sun higher up; put the sun higher; the sun higher in the sky; at noon; noon;
         midday; around midday; the sun overhead; the sun at its highest; the sun above us; the sun straight above; the sun at the top; send the sun
-        up; high noon; push the sun up
+        up; high noon; push the sun up; the sun further up; move the sun further up; the sun sitting high; right up in the sky; the sun set high above
+        the land; put the sun right up there; the sun way up
     """),
     "low": listed("""
         lower the sun; move the sun down; a lower sun; the sun lower down; put the sun lower; the sun lower in the sky; sink the sun; let the sun
         sink; bring the sun down; bring the sun down to the horizon; the sun close to the horizon; the sun just above the horizon; the sun touching
-        the horizon; drop the sun towards the horizon; the sun at the bottom; the sun low over the land; pull the sun down
+        the horizon; drop the sun towards the horizon; the sun at the bottom; the sun low over the land; pull the sun down; the sun further down; move
+        the sun further down; the sun sitting low; the sun sitting near the horizon; the sun right down at the horizon; down near the horizon; the sun
+        way down; the sun set low
     """),
     "left": listed("move the sun to the left; put the sun on the left; the sun further left; sun left"),
     "right": listed("move the sun to the right; put the sun on the right; the sun further right; sun right"),
     "aurora+": listed("""
         add an aurora; add northern lights; aurora borealis; northern lights above; let the northern lights dance; northern lights dancing; northern
         lights in the sky; polar lights in the sky; an aurora overhead; light up the sky with an aurora; more aurora; a stronger aurora; a brighter
-        aurora; curtains of light; bands of northern light; an aurora over the land; an aurora glowing; the sky full of northern lights; bring on
-        the northern lights; show the aurora
+        aurora; curtains of light; bands of northern light; an aurora over the land; an aurora glowing; the sky full of northern lights; bring on the
+        northern lights; show the aurora
     """),
     "aurora-": listed("""
         remove the aurora; remove the northern lights; no polar lights; switch off the northern lights; turn off the aurora; without aurora; without
@@ -69,8 +73,8 @@ _PHRASES: dict[str, Words] = {
     "mountains+": listed("""
         higher mountains; taller mountains; bigger mountains; add mountains; raise the mountains; make the mountains higher; make the mountains
         taller; tall mountains; tall peaks; mountains in the distance; peaks in the distance; mountains on the horizon; a mountain range; big
-        mountains; steep mountains; hills; let mountains rise; peaks behind; a hilly landscape; make it mountainous; put mountains at the back; a
-        mountainous landscape; high peaks; grow the mountains
+        mountains; steep mountains; hills; let mountains rise; peaks behind; a hilly landscape; make it mountainous; give it a mountain range; give it
+        mountains; some big peaks; put mountains at the back; a mountainous landscape; high peaks; grow the mountains
     """),
     "mountains-": listed("""
         flat land; flatten the land; flatten the mountains; flatten the hills; flatten the landscape; remove the mountains; take the mountains away;
@@ -78,16 +82,16 @@ _PHRASES: dict[str, Words] = {
         land flat; get rid of the mountains; the mountains are gone; level the ground; an even horizon; lose the mountains
     """),
     "sea+": listed("""
-        flood the land; turn the land into water; turn the land into the sea; add a lake; add water; by the sea; at the seaside; replace the land
-        with the sea; a sea below; make it the ocean; water in front; on the shore; more water
+        flood the land; turn the land into water; turn the land into the sea; add a lake; add water; by the sea; at the seaside; replace the land with
+        the sea; a sea below; make it the ocean; water in front; on the shore; more water
     """),
     "sea-": listed("""
-        dry land; remove the water; no sea; drain the lake; turn the water into land; solid ground; fields instead of water; get rid of the sea;
-        take the water away; without water; dry up the sea
+        dry land; remove the water; no sea; drain the lake; turn the water into land; solid ground; fields instead of water; get rid of the sea; take
+        the water away; without water; dry up the sea
     """),
     "haze+": listed("""
-        make it foggy; make it misty; add fog; add mist; more mist; more fog; hazier; foggier; let mist come up; fog over the land; in the fog;
-        shroud it in mist; thick fog; a misty scene; blur it with haze
+        make it foggy; make it misty; add fog; add mist; more mist; more fog; hazier; foggier; let mist come up; fog over the land; in the fog; shroud
+        it in mist; thick fog; a misty scene; blur it with haze
     """),
     "haze-": listed("""
         clear the fog; no fog; no mist; remove the fog; remove the haze; lift the mist; crisp air; get rid of the fog; without fog; less haze; clean
@@ -95,27 +99,27 @@ _PHRASES: dict[str, Words] = {
     """),
 }
 
-_TURNS: dict[str, Words] = {
-    "night": turns("the sky; it; the scene", "darker; dark; black", "bright; light"),
-    "day": turns("the sky; it; the scene", "lighter; light; bright", "dark; black; gloomy"),
-    "cloudy": turns("the sky; the day", "cloudier; cloudy; greyer; covered; overcast; full of clouds", "clear; empty; cloudless"),
-    "clear": turns("the sky; the day", "clearer; clear; cloudless; empty", "cloudy; overcast; grey; full of clouds"),
-    "sun+": turns("the sun; the sunlight", "brighter; bright; stronger; blazing; dazzling", "weak; dim; faint; pale; hidden"),
-    "sun-": turns("the sun; the sunlight", "weaker; dimmer; fainter; paler; hidden; dim", "bright; strong; blazing; dazzling; glaring"),
-    "high": turns("the sun; that sun", "higher; high; higher up; high up; up", "low; low down"),
-    "low": turns("the sun; that sun", "lower; low; lower down; down; near the horizon", "high; high up; far up"),
-    "aurora+": turns("the aurora; the northern lights", "brighter; stronger; there", "weak; faint"),
-    "mountains+": turns("the mountains; the peaks; the hills", "higher; taller; bigger; steeper; high; tall", "low; small; flat"),
-    "mountains-": turns("the land; the landscape; the horizon", "flatter; flat; even; level", "steep; hilly; mountainous"),
-    "haze+": turns("the air; it; the scene", "mistier; foggier; hazier; misty", "clear; sharp"),
-    "haze-": turns("the air; it; the scene", "clearer; sharper; free of fog", "foggy; misty; hazy"),
+_TURNS: dict[str, Turn] = {
+    "night": turn("the sky; it; the scene", "darker; dark; black", "bright; light"),
+    "day": turn("the sky; it; the scene", "lighter; light; bright", "dark; black; gloomy"),
+    "cloudy": turn("the sky; the day", "cloudier; cloudy; greyer; covered; overcast; full of clouds", "clear; empty; cloudless"),
+    "clear": turn("the sky; the day", "clearer; clear; cloudless; empty", "cloudy; overcast; grey; full of clouds"),
+    "sun+": turn("the sun; the sunlight", "brighter; bright; stronger; blazing; dazzling", "weak; dim; faint; pale; hidden; dull"),
+    "sun-": turn("the sun; the sunlight", "weaker; dimmer; fainter; paler; hidden; dim", "bright; strong; blazing; dazzling; glaring; harsh; blinding"),
+    "high": turn("the sun; that sun", "higher; high; higher up; high up; up", "low; low down"),
+    "low": turn("the sun; that sun", "lower; low; lower down; down; near the horizon", "high; high up; far up"),
+    "aurora+": turn("the aurora; the northern lights", "brighter; stronger; there", "weak; faint"),
+    "mountains+": turn("the mountains; the peaks; the hills", "higher; taller; bigger; steeper; high; tall", "low; small; flat; level"),
+    "mountains-": turn("the land; the landscape; the horizon", "flatter; flat; even; level", "steep; hilly; mountainous"),
+    "haze+": turn("the air; it; the scene", "mistier; foggier; hazier; misty", "clear; sharp"),
+    "haze-": turn("the air; it; the scene", "clearer; sharper; free of fog", "foggy; misty; hazy"),
 }
 
 _LACKS: dict[str, Words] = {
     "day": listed("night; darkness; stars"),
     "clear": listed("clouds; clouds; cloud; cloudy; overcast"),
     "sun-": listed("sun; sunshine; sunlight"),
-    "aurora-": listed("aurora; northern lights; polar lights"),
+    "aurora-": listed("aurora; northern lights; polar lights; green streaks; aurora streaks; green lights; green glow"),
     "mountains-": listed("mountains; mountain; peaks; hills"),
     "sea-": listed("sea; water; lake; ocean"),
     "haze-": listed("fog; mist; haze; foggy"),

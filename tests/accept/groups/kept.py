@@ -13,6 +13,7 @@ from tests.accept import footage
 from tests.accept.groups.prompts import PROMPTS, SEEN
 from tests.accept.projecting import project_frames
 from tests.accept.table import Row, Setting, at_least, holds, skip, stated
+from tests.accept.wording import exactly
 from vedit import editing, models, scores
 from vedit import judge as judges
 from vedit.directions import random_frames
@@ -21,7 +22,7 @@ from vedit.progress import finish
 from vedit.projection import project
 from vedit.rendering import scene
 from vedit.workspace import Workspace
-from vedit.worlds import NAMES
+from vedit.worlds import NAMES, world
 
 ORDER = 57
 FRAMES, CLIPS, LATENTS = 48, 4, 64
@@ -40,21 +41,23 @@ def run(setting: Setting) -> Iterator[Row]:
         clips = [f"{name}-{seed}" for seed in range(CLIPS)]
         found: list[Responses] = []
         steady: Steadiness = []
+        exact: Steadiness = []
         for clip in setting.chosen(clips)[: setting.count(CLIPS)]:
             balanced, tuned = projected(setting, name, clip)
-            found.append(edited(setting, name, clip, balanced, tuned, steady))
+            found.append(edited(setting, name, clip, balanced, tuned, steady, exact))
             yield of_clip(clip, found[-1])
             yield elsewhere(clip, tuned, setting.count(LATENTS, 8))
         if any(found):
             yield together(name, found)
             yield from steadily(name, steady)
+            ratio, correlation = torch.tensor(exact).quantile(0.5, dim=0).tolist()
+            yield stated(f"{name}: the same of the edits drawn by the world itself, median", f"flicker {ratio:.3f}, motion {correlation:.3f}", exact=exact)
 
 
 def projected(setting: Setting, name: str, clip: str) -> tuple[Workspace, Workspace]:
     """A held-out world clip at the generator's size, projected with --fidelity max, and from the same stages with balanced."""
     folder = setting.out / clip
-    seed = 200 + int(clip.rsplit("-", 1)[1])
-    frames = footage.world_clip(name, seed, setting.count(FRAMES, 12))
+    frames = footage.world_clip(name, seed_of(clip), setting.count(FRAMES, 12))
     tuned = project_frames(folder, frames, f"{name}-1", steps=setting.steps, fidelity="max").folder
     balanced = folder / "balanced.vedit"
     shutil.copytree(tuned / "stages", balanced / "stages")
@@ -65,8 +68,9 @@ def projected(setting: Setting, name: str, clip: str) -> tuple[Workspace, Worksp
     )
 
 
-def edited(setting: Setting, name: str, clip: str, balanced: Workspace, tuned: Workspace, steady: Steadiness) -> Responses:
-    """Every prompt that suits the clip, on both projects, also noted in `steady`; sources, renders and edits in `strip.png`."""
+def edited(setting: Setting, name: str, clip: str, balanced: Workspace, tuned: Workspace, steady: Steadiness, exact: Steadiness) -> Responses:
+    """Every prompt that suits the clip, on both projects, also noted in `steady`, and in `exact` as the world itself draws it; sources,
+    renders and edits in `strip.png`."""
     judge, plain = judges.load(name), [frames_of(workspace, None) for workspace in (balanced, tuned)]
     found: Responses = {}
     rows = [*plain]
@@ -81,8 +85,22 @@ def edited(setting: Setting, name: str, clip: str, balanced: Workspace, tuned: W
             steady.append((scores.flicker_ratio(before, after), scores.motion_correlation(before, after)))
             rows.append(after)
         found[prompt] = moved[0], moved[1]
+        exact.append(drawn_exactly(name, clip, len(plain[0]), target.row(judge.columns)))
     footage.strip(setting.out / clip / "strip.png", rows)
     return found
+
+
+@torch.no_grad()
+def drawn_exactly(name: str, clip: str, count: int, row: Tensor) -> tuple[float, float]:
+    """Ratio of flicker and correlation of motion of the same edit made by the world that drew the clip."""
+    attributes, motion = footage.world_scene(name, seed_of(clip), count)
+    before, after = (world(name).draw_clips(exactly(attributes, row, strength), motion, judges.SIZE)[0] for strength in (0.0, 1.0))
+    return scores.flicker_ratio(before, after), scores.motion_correlation(before, after)
+
+
+def seed_of(clip: str) -> int:
+    """The seed of a clip that is named by its world and number."""
+    return 200 + int(clip.rsplit("-", 1)[1])
 
 
 def suits(judge: Judge, frames: Tensor, prompt: str, target: Target) -> bool:

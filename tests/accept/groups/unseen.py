@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from tests.accept import footage
 from tests.accept.groups.prompts import CONTROLS, MOMENTS, Samples, control, draw, spoken
 from tests.accept.table import Row, Setting, at_least, at_most, stated
-from tests.accept.wording import Delta
+from tests.accept.wording import Delta, exactly
 from vedit import directions, editing, guidance, pixels
 from vedit import judge as judges
 from vedit.judge import Target, draw_paired
@@ -129,20 +127,12 @@ def measured(samples: Samples, made: editing.Edit, target: Target) -> Found:
 
 
 def exact(samples: Samples, like: Found) -> Found:
-    """The same change made by the world itself, nothing else moving: what a perfect editor would be credited with.
-
-    Contents are a world's normal numbers; they move along the target as far as strength 1 moves w, in standard deviations. Attributes end
-    where contents go on, so that one that stands near its end hardly moves; others move as the judge reads one picture's change into them.
-    """
+    """The same change made by the world itself (`exactly`): what a perfect editor would be credited with by the judge."""
     place, clips = world(samples.judge.world_name), len(samples.frames)
     z, t, motion_z = draw_paired(place, clips, MOMENTS, footage.HELD_OUT + 950)
-    motion, row = place.motion_from_codes(t, motion_z), like.target.row(samples.judge.columns)
-    along = F.normalize(row, dim=0) * directions.LENGTH
-    contents = math.sqrt(2) * torch.erfinv(place.attributes_from_z(z))
-    values = {}
-    for strength in STRENGTHS:
-        attributes = torch.erf((contents + strength * along) / math.sqrt(2))
-        values[strength] = _read(samples, place.draw_clips(attributes, motion, samples.frames.shape[-1]))
+    attributes, motion, row = place.attributes_from_z(z), place.motion_from_codes(t, motion_z), like.target.row(samples.judge.columns)
+    side = samples.frames.shape[-1]
+    values = {strength: _read(samples, place.draw_clips(exactly(attributes, row, strength), motion, side)) for strength in STRENGTHS}
     return _found(samples, like.prompt, like.target, values, ())
 
 
