@@ -69,7 +69,7 @@ class Found:
 def run(setting: Setting) -> Iterator[Row]:
     wordings: Mapping[str, Any] = json.loads(WORDINGS.read_text(encoding="utf-8"))
     everything: list[Found] = []
-    for name in ("portraits", "skies"):
+    for name in setting.chosen(["portraits", "skies"]):
         samples = draw(f"{name}-1", name, setting.count(SAMPLES, 4))
         found, drawn = [], []
         for wording in wordings[name][:4] if setting.quick else wordings[name]:
