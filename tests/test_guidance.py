@@ -62,6 +62,7 @@ def test_the_model_sees_open_clips_own_normalisation(model: Guidance, folder: Pa
 def test_words_never_seen_are_named_once_and_small_words_are_not(model: Guidance) -> None:
     assert model.unknown_words("An old person with a BEARD") == []
     assert model.unknown_words("a zebra, an old zebra on a surfboard") == ["zebra", "surfboard"]
+    assert model.unknown_words("I'd love it if the person's beard were old") == ["love", "were"]
     assert model.unknown_words("an old-young clean-shaven person") == []
 
 

@@ -34,8 +34,10 @@ CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE = "open_clip_config.json", "open_clip
 
 STOP_WORDS = frozenset(
     "a an the of with and or in on at is are was be being has have having to from for by as it its this that these those "
-    "who whose which there their his her him he she they them very some any more most much many".split()
+    "who whose which there their his her him he she they them very some any more most much many i you we us me my your our one do did "
+    "does will would could should can may might must about if then than also just so too but what how when why s t d ll re ve m".split()
 )
+"""Words that say nothing of what a picture shows, and the ends of "sun's" and "he'd": nobody need be told that they were never seen."""
 
 
 class GuidanceError(VeditError, ValueError):
