@@ -143,14 +143,13 @@ def _of_a_state(path: Path) -> dict[str, Generator | Discriminator]:
     try:
         state = _read(path, torch.device("cpu"))
         cfg = GameConfig.from_dict(state["config"])
-    except ValueError as error:  # ConfigError among them
-        raise CheckpointError(str(error)) from error
-    found: dict[str, Generator | Discriminator] = {}
-    for name in ("generator", "ema"):
-        found[name] = Generator(cfg.generator)
-        found[name].load_state_dict(state[name])
-    if cfg.discriminator is not None:
-        found["discriminator"] = Discriminator(cfg.discriminator)
-        judged = {name.removeprefix("clip."): tensor for name, tensor in state["judges"].items() if name.startswith("clip.")}
-        found["discriminator"].load_state_dict(judged)
+        found: dict[str, Generator | Discriminator] = {name: Generator(cfg.generator) for name in ("generator", "ema")}
+        for name in found:
+            found[name].load_state_dict(state[name])
+        if cfg.discriminator is not None:
+            found["discriminator"] = Discriminator(cfg.discriminator)
+            judged = {name.removeprefix("clip."): tensor for name, tensor in state["judges"].items() if name.startswith("clip.")}
+            found["discriminator"].load_state_dict(judged)
+    except (ValueError, RuntimeError) as error:  # ConfigError, and tensors that do not fit the configuration beside them
+        raise CheckpointError(" ".join(str(error).split())[:300]) from error
     return found

@@ -366,6 +366,11 @@ def test_weights_of_another_size_are_refused(clips: ClipDataset, tmp_path: Path)
         save_generator(Generator(other), tmp_path / "g.safetensors")
         with pytest.raises(CheckpointError, match=message):
             begin_with(game, tmp_path / "g.safetensors")
+    game.save(tmp_path / "state.pt")
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    torch.save(state | {"ema": {}}, tmp_path / "state.pt")
+    with pytest.raises(CheckpointError, match="Missing key"):
+        begin_with(game, tmp_path / "state.pt")
     (tmp_path / "state.pt").write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match="not the state of a training"):
         begin_with(game, tmp_path / "state.pt")
