@@ -83,8 +83,12 @@ def run(setting: Setting) -> Iterator[Row]:
                 yield row
         for one in sorted(found, key=lambda one: one.counts):
             yield stated(f"“{one.prompt}” → {spoken(one.target)}", one.told(), responses=one.moved.tolist())
-        everything += found
-        yield from summed(name, found)
+        known = [one for one in found if not one.warnings]
+        moved = torch.cat([one.moved for one in found])
+        share = f"{float((moved >= judges.COUNTS).float().mean()):.1%} of {len(moved)}"
+        yield stated(f"{name}: edits that count, all {len(found)} prompts, {len(found) - len(known)} of them with words that it warns of", share)
+        everything += known
+        yield from summed(name, known)
         yield stated(f"{name}: the same attributes changed exactly, by the world that draws them", bound(drawn))
     yield from summed("all", everything)
     samples = draw("portraits-1", "portraits", 1)
@@ -174,16 +178,14 @@ def bound(found: list[Found]) -> str:
 
 
 def summed(name: str, found: list[Found]) -> Iterator[Row]:
-    """The figures of all prompts of a world together."""
+    """The figures of the prompts of a world together."""
+    if not found:
+        return
     moved = torch.cat([one.moved for one in found])
-    yield at_least(f"{name}: edits that count, {len(found)} unseen prompts", 100 * float((moved >= judges.COUNTS).float().mean()), 90, " %")
+    counted = 100 * float((moved >= judges.COUNTS).float().mean())
+    yield at_least(f"{name}: edits that count, {len(found)} unseen prompts of words that were seen", counted, 90, " %")
     roomy = torch.cat([one.moved[one.roomy] for one in found])
     yield stated(f"{name}: the same where the attribute is not at its end before", f"{float((roomy >= judges.COUNTS).float().mean()):.1%} of {len(roomy)}")
-    known = [one for one in found if not one.warnings]
-    if 0 < len(known) < len(found):
-        sure = torch.cat([one.moved for one in known])
-        share = f"{float((sure >= judges.COUNTS).float().mean()):.1%} of {len(sure)}"
-        yield stated(f"{name}: the same for the {len(known)} prompts all of whose words the model knows", share)
     yield at_least(f"{name}: median change of the wanted attribute", float(moved.median()), 0.5, " sd")
     sizes = torch.tensor([max(float(one.moved.mean()), 1e-3) for one in found])
     yield at_most(f"{name}: change of other attributes on average", 100 * sum(one.others for one in found) / float(sizes.sum()), 25, " % of that")
