@@ -69,6 +69,7 @@ def make_clip(
     video = output.add_stream(codec, rate=rate, options={"crf": "10"} if options is None else options)
     video.width, video.height, video.pix_fmt = *size, pixel_format
     video.codec_context.time_base = base or 1 / rate
+    video.codec_context.thread_count = 1  # the bytes are the same whatever the machine's cores
     if aspect is not None:
         video.codec_context.sample_aspect_ratio = aspect
     if rotation is not None:

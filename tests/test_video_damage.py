@@ -197,6 +197,35 @@ def test_frames_are_never_lost_without_a_word(tmp_path: Path, suffix: str) -> No
     assert fewer > 10
 
 
+def test_a_hole_between_two_tags_of_a_flash_file_is_told(tmp_path: Path) -> None:
+    """The hole begins inside one tag and ends inside a larger one, as far from its end: the walk from tag to tag stays in step."""
+    path = make_clip(tmp_path / "a.flv", 50, size=(48, 32), options={"g": "12"})
+    data, tags, place = path.read_bytes(), [], 13
+    while place < len(data):
+        tags.append((place, int.from_bytes(data[place + 1 : place + 4], "big")))
+        place += tags[-1][1] + 15
+    frames_of = [(place, size) for place, size in tags if data[place] == 9 and data[place + 12] == 1]
+    (place, size), (later, larger) = frames_of[10], max(frames_of[20:], key=lambda tag: tag[1])
+    assert larger > size
+    path.write_bytes(data[: place + 11 + size // 2] + data[later + 11 + larger - (size - size // 2) :])
+    with pytest.warns(VideoWarning, match="damaged"):
+        assert len(list(read(path))) < 50
+
+
+def test_a_flash_file_whose_writer_states_other_sizes_is_whole(tmp_path: Path) -> None:
+    """Some writers forget the 11 bytes of a tag's own header."""
+    path = make_clip(tmp_path / "a.flv", 20, size=(48, 32))
+    data, place = bytearray(path.read_bytes()), 13
+    while place < len(data):
+        size = int.from_bytes(data[place + 1 : place + 4], "big")
+        place += size + 15
+        data[place - 4 : place] = size.to_bytes(4, "big")
+    path.write_bytes(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert numbers(frames(path)) == list(range(20))
+
+
 def test_a_live_recording_without_sizes_is_whole(tmp_path: Path) -> None:
     """Matroska written to a stream: segment and clusters have no size, and there is no index."""
     path = tmp_path / "a.mkv"

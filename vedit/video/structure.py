@@ -97,12 +97,18 @@ def _matroska(file: BinaryIO, total: int) -> None:
 def _flv(file: BinaryIO, total: int) -> None:
     header = _exactly(file, 9)
     file.seek(0)
-    _skip(file, int.from_bytes(header[5:9], "big") + 4, total)  # every tag is followed by 4 bytes: its size
+    _skip(file, int.from_bytes(header[5:9], "big") + 4, total)
+    stated: bool | None = None  # whether this file's tags are followed by their own size in 4 bytes, as they should: the first one tells
     while file.tell() < total:
         tag = _exactly(file, 11)
         if tag[0] & 0x1F not in (8, 9, 18):
             raise _Broken
-        _skip(file, int.from_bytes(tag[1:4], "big") + 4, total)
+        size = int.from_bytes(tag[1:4], "big")
+        _skip(file, size, total)
+        agrees = int.from_bytes(_exactly(file, 4), "big") == len(tag) + size
+        stated = agrees if stated is None else stated
+        if stated and not agrees:
+            raise _Broken
 
 
 def _gif(file: BinaryIO, total: int) -> None:
