@@ -61,7 +61,7 @@ class Game:
         self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self._set_precision()
         self._freeze()
-        self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=cfg.lr, betas=(0.0, 0.99), eps=1e-8, fused=True)
+        self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=cfg.lr * cfg.generator_lr_factor, betas=(0.0, 0.99), eps=1e-8, fused=True)
         self.judge_optimizer = self._judge_optimizer()
         self.augment, self.ada = Augment(cfg.augment), AdaController(cfg.ada.target, cfg.ada.interval, cfg.ada.kimg, cfg.ada.p)
         self.guard = Guard(cfg.guard)
@@ -115,7 +115,8 @@ class Game:
             (clips.to(self.device), t.to(self.device), c.to(self.device) if self.cfg.generator.c_dim else None)
             for clips, t, c in zip(frames.split(self.micro), times.split(self.micro), labels.split(self.micro), strict=True)
         ]
-        good, fakes, figures = self._move_generator(parts)
+        ahead = self.step * self.cfg.batch < self.cfg.head_start * 1000
+        good, fakes, figures = (True, self._show(parts), {}) if ahead else self._move_generator(parts)
         if good:
             good, more = self._move_judges(parts, fakes, real)
             figures |= more
@@ -123,6 +124,11 @@ class Game:
             good, more = self._regularise(parts, real)
             figures |= more
         return good, figures | {"p": self.ada.p, "sign": self.ada.sign, "rate": self.guard.rate}
+
+    @torch.no_grad()
+    def _show(self, parts: Sequence[Inputs]) -> list[Tensor]:
+        """The generator's clips, for judges that have a head start."""
+        return [self._frames(self.generator.mapping.w(part.z, part.c if self.cfg.generator.c_dim else None), part) for part in parts]
 
     def _move_generator(self, parts: Sequence[Inputs]) -> tuple[bool, list[Tensor], dict[str, float]]:
         """The generator's step; its clips are kept for the other side."""
@@ -140,7 +146,7 @@ class Game:
                 fakes.append(fake.detach())
         good, figures, norm = self._settle(self.generator.parameters(), torch.cat([sums, w_sum]))
         if good:
-            self._take(self.optimizer, [self.cfg.lr])
+            self._take(self.optimizer, [self.cfg.lr * self.cfg.generator_lr_factor])
             self.generator.mapping.w_avg.lerp_(figures[1:], W_AVG_SPEED)
         return good, fakes, {"generator": float(figures[0]), "generator_gradient": norm}
 

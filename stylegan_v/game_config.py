@@ -75,6 +75,8 @@ class GameConfig(Config):
 
     `precision` bf16 and fp16 reach the `num_fp16_res` highest resolutions of each network (bf16 with 0: all). fp16 needs `conv_clamp` (256) and
     is StyleGAN2's way: no loss scaling, elements of a gradient that are not finite become 0 or ±1e5; such steps are counted.
+    The generator's rate is times `generator_lr_factor`, and for the first `head_start` thousand clips the judges move alone: a generator that is
+    good already loses what it knows to judges that know nothing, since Adam takes full steps along gradients that are noise.
     `freeze` leaves the first blocks of the discriminator, from full resolution on, as they are (Mo et al. 2020, FreezeD).
     """
 
@@ -87,6 +89,7 @@ class GameConfig(Config):
     batch: int = 64
     micro_batch: int = 0
     lr: float = 0.0025
+    generator_lr_factor: float = 1.0
     video_lr_factor: float = 0.1
     r1_gamma: float | None = None
     r1_interval: int = 16
@@ -98,6 +101,7 @@ class GameConfig(Config):
     guard: GuardConfig = field(default_factory=GuardConfig)
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     max_t: int | None = None
+    head_start: float = 0.0
     freeze: int = 0
 
     def __post_init__(self) -> None:
@@ -121,8 +125,9 @@ class GameConfig(Config):
         self._require_counts("seed", least=0, most=1 << 62)
         self._require_counts("batch", "r1_interval")
         self._require_counts("micro_batch", "freeze", least=0)
-        self._require_positive("kimg", "lr", "video_lr_factor", "ema_ramp")
+        self._require_positive("kimg", "lr", "generator_lr_factor", "video_lr_factor", "ema_ramp")
         self._require(self.r1_gamma is None or 0 <= self.r1_gamma < 1e9, "r1_gamma", "a number from 0 or none")
+        self._require(0 <= self.head_start < self.kimg, "head_start", f"a number from 0 to below kimg, {self.kimg:g}")
         self._require(self.ema_kimg is None or 0 < self.ema_kimg < 1e9, "ema_kimg", "a positive number or none")
         self._check_judges()
         self._check_batch()

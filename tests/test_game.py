@@ -15,16 +15,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from stylegan_v import ConfigError, Generator, load_generator, save_generator
+from stylegan_v import ConfigError
 from stylegan_v.archive import DataError
 from stylegan_v.augment import AugmentConfig
-from stylegan_v.checkpoint import CheckpointError, save_discriminator
-from stylegan_v.config import GeneratorConfig, MotionConfig
+from stylegan_v.config import MotionConfig
 from stylegan_v.data import ClipDataset
 from stylegan_v.game import Game, shares, to_floats
 from stylegan_v.game_config import AdaConfig, GameConfig, GuardConfig, SamplingConfig
 from stylegan_v.game_draws import Ahead, ConsecutiveSampler, InputSampler, usable_clips
-from stylegan_v.game_state import begin_with
 from stylegan_v.guard import TrainingDiverged
 from stylegan_v.mocogan import ImageDiscriminatorConfig, VideoDiscriminatorConfig
 from stylegan_v.ranks import Ranks
@@ -312,70 +310,6 @@ def test_clips_that_are_read_ahead_are_the_same(clips: ClipDataset) -> None:
     ahead.close()
 
 
-def test_frozen_blocks_stay_and_the_others_move(clips: ClipDataset) -> None:
-    game = Game(tiny_config(freeze=1), clips)
-    judge = game.judges["clip"]
-    before = {name: param.clone() for name, param in judge.named_parameters()}
-    list(game.run(2))
-    moved = {name for name, param in judge.named_parameters() if not torch.equal(param, before[name])}
-    frozen = {name for name in before if name.startswith("b16.")}
-    assert len(frozen) == 7 and not frozen & moved and {name for name in before if name.startswith("b8.")} <= moved
-
-
-def test_a_game_begins_with_the_weights_of_generators_discriminators_and_other_games(
-    clips: ClipDataset, tmp_path: Path
-) -> None:
-    first = Game(tiny_config(seed=9), clips)
-    list(first.run(2))
-    judge = first.judges["clip"]
-    save_generator(first.ema, tmp_path / "g.safetensors")
-    save_discriminator(judge, tmp_path / "d.safetensors")  # type: ignore[arg-type]
-    first.save(tmp_path / "state.pt")
-    second = Game(tiny_config(), clips)
-    assert begin_with(second, tmp_path / "g.safetensors") == ["generator", "ema"]
-    assert begin_with(second, tmp_path / "d.safetensors") == ["discriminator"]
-    assert torch.equal(second.generator.mapping.fc0.weight, first.ema.mapping.fc0.weight)
-    third = Game(tiny_config(), clips)
-    assert begin_with(third, tmp_path / "state.pt") == ["generator", "ema", "discriminator"]
-    assert same(first, third)
-    (event,) = third.run(1)
-    assert not event.skipped
-    assert load_generator(tmp_path / "g.safetensors").cfg == second.cfg.generator
-
-
-def test_weights_keep_their_meaning_where_layers_learn_at_other_rates(clips: ClipDataset, tmp_path: Path) -> None:
-    game = Game(tiny_config(), clips)
-    values = game.cfg.generator.to_dict()
-    fast = GeneratorConfig.from_dict({**values, "mapping_lr_multiplier": 0.1, "motion": {**values["motion"], "lr_multiplier": 0.5}})
-    source = Generator(fast)
-    save_generator(source, tmp_path / "g.safetensors")
-    begin_with(game, tmp_path / "g.safetensors")
-    z, t = torch.randn(2, fast.z_dim), torch.tensor([[0.0, 2.5], [1.0, 4.0]])
-    motion_z = torch.randn(2, source.num_motion_codes(4), values["motion"]["z_dim"])
-    with torch.no_grad():
-        assert torch.allclose(game.ema(z, t, motion_z), source(z, t, motion_z), atol=1e-5)
-    assert not torch.equal(game.ema.mapping.fc0.weight, source.mapping.fc0.weight)
-
-
-def test_weights_of_another_size_are_refused(clips: ClipDataset, tmp_path: Path) -> None:
-    game = Game(tiny_config(), clips)
-    cfg = game.cfg.generator
-    large = GeneratorConfig.from_dict({**cfg.to_dict(), "resolution": 32})
-    wide = GeneratorConfig.from_dict({**cfg.to_dict(), "w_dim": 8})
-    for other, message in ((large, "makes 32x32"), (wide, "w_avg|shape")):
-        save_generator(Generator(other), tmp_path / "g.safetensors")
-        with pytest.raises(CheckpointError, match=message):
-            begin_with(game, tmp_path / "g.safetensors")
-    game.save(tmp_path / "state.pt")
-    state = torch.load(tmp_path / "state.pt", weights_only=True)
-    torch.save(state | {"ema": {}}, tmp_path / "state.pt")
-    with pytest.raises(CheckpointError, match="Missing key"):
-        begin_with(game, tmp_path / "state.pt")
-    (tmp_path / "state.pt").write_bytes(b"nothing")
-    with pytest.raises(CheckpointError, match="not the state of a training"):
-        begin_with(game, tmp_path / "state.pt")
-
-
 def test_a_state_of_other_settings_or_clips_is_refused(clips: ClipDataset, tmp_path: Path) -> None:
     Game(tiny_config(), clips).save(tmp_path / "state.pt")
     with pytest.raises(ValueError, match="another lr"):
@@ -414,6 +348,8 @@ def test_clips_that_do_not_fit_the_networks_are_refused(clips: ClipDataset, tmp_
         ({"sampling": SamplingConfig(max_span=128)}, "max_span"),
         ({"augment": "strong"}, "augment"),
         ({"lr": 0.0}, "lr"),
+        ({"generator_lr_factor": 0.0}, "generator_lr_factor"),
+        ({"head_start": 0.032}, "head_start"),
     ],
 )
 def test_impossible_games_are_refused_by_key(changes: dict[str, object], message: str) -> None:
