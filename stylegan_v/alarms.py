@@ -24,6 +24,7 @@ ALIKE = 0.1  # of the real clips' squared distances
 FLAT = 0.1  # of the real frames' contrast
 FLAT_SHARE = 0.1  # more flat frames than this share
 SATURATED, SATURATED_MORE = 0.99, 0.3  # a value from here on; so much larger a share of them than the real clips have
+BLIND = 0.05  # mean logits of real clips above those of generated ones; sighted judges keep 0.3 and more, for good generators too
 CONTENT = 32  # pixels a side at which clips are compared: grain makes no two clips different
 
 
@@ -107,6 +108,14 @@ def watch(fake: Tensor, real: Tensor | ClipFigures) -> list[Alarm]:
         hint = "go back to the last good state; lower the learning rate, or train in fp32 or with conv_clamp 256"
         return [Alarm("not finite", found.broken, 0.0, hint)]
     return [*_motion_alarms(found, reference), *_mode_alarms(found, reference), *_frame_alarms(fake, found, reference)]
+
+
+def blind(real: float, fake: float) -> list[Alarm]:
+    """The alarm of judges that tell nothing apart, from the mean logits of real and generated clips over some steps."""
+    if real - fake >= BLIND:
+        return []
+    hint = "the judges tell nothing apart, so the generator drifts: game.head_start and a game.generator_lr_factor below 1, or an earlier state"
+    return [Alarm("blind judges", real - fake, BLIND, hint)]
 
 
 def _motion_alarms(found: ClipFigures, real: ClipFigures) -> list[Alarm]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stylegan_v.alarms import ClipFigures, measure, watch
+from stylegan_v.alarms import ClipFigures, blind, measure, watch
 from vedit.training import PairedWorld
 from vedit.worlds import world
 
@@ -151,3 +151,9 @@ def test_clips_of_other_numbers_and_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="wanted"):
         measure(shapes(0)[0])
     assert dataclasses.is_dataclass(measure(shapes(0)))
+
+
+def test_judges_that_tell_nothing_apart_are_blind() -> None:
+    assert not blind(0.3, -0.1)
+    (alarm,) = blind(0.02, 0.01)
+    assert alarm.name == "blind judges" and alarm.figure == pytest.approx(0.01) and "head_start" in alarm.hint

@@ -213,6 +213,17 @@ def test_a_run_warns_of_samples_that_stand_still(clips: Path, tmp_path: Path) ->
         )
 
 
+def test_a_run_warns_of_judges_that_tell_nothing_apart(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vedit.training_watch, "EARLY", 8)
+    monkeypatch.setattr("stylegan_v.alarms.BLIND", 10.0)
+    game = {**recipe(clips).to_dict()["game"], "kimg": 0.016}  # four steps
+    watch = {"log_every": 1, "sheet_every": 1, "clips": 4, "frames": 8, "tensorboard": False}
+    with pytest.warns(TrainingWarning) as told:
+        finish(train_game(recipe(clips, game=game, watch=watch), tmp_path / "blind"))
+    steps = [str(one.message).split(":")[0] for one in told if "blind judges" in str(one.message)]
+    assert steps == ["step 3", "step 4"]
+
+
 def test_the_log_of_a_killed_run_is_cut_back_to_its_state(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     log.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"ste')

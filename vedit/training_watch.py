@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from stylegan_v.alarms import ClipFigures, measure
+from stylegan_v.alarms import Alarm, ClipFigures, blind, measure
 from stylegan_v.alarms import watch as find_alarms
 from stylegan_v.config import Config
 from stylegan_v.files import replacing
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 SAMPLE_SEED = 20_000_000
 MOMENTS = 8  # of a clip in a sheet
 TOGETHER = 32  # frames rendered at a time
+EARLY = 2000  # clips that judges may need before they tell anything apart
 
 
 class TrainingWarning(UserWarning):
@@ -71,6 +72,7 @@ class Watch:
         self.samples = Samples.of(game, cfg.clips, cfg.frames)
         self.beside = real_figures(game, cfg.clips, cfg.frames)
         self._sums: dict[str, list[float]] = {}
+        self._blind: list[Alarm] = []  # of the last line
         self._began, self._since = time.monotonic(), game.step
 
     def note(self, event: GameEvent, game: Game) -> None:
@@ -91,6 +93,8 @@ class Watch:
             figures["memory_gib"] = memory / 2**30
         counts = {"skipped": game.guard.skipped, "repaired": game.guard.repaired, "retreats": game.guard.retreats}
         self._write(event, figures, counts)
+        judged = event.clips > game.cfg.head_start * 1000 + EARLY and {"real", "fake"} <= figures.keys()
+        self._blind = blind(figures["real"], figures["fake"]) if judged else []
         self._sums.clear()
         self._began, self._since = now, game.step
 
@@ -105,9 +109,9 @@ class Watch:
         video.write(self.out / f"samples-{step:07d}.mp4", moments, fps=fps, crf=16, metadata={"comment": "synthetic: drawn by a video generator (vedit)"})
         if self.board is not None:
             _add_film(self.board, moments, fps, step)
-        if self.beside is not None:
-            for alarm in find_alarms(clips[: self.beside.clips, : self.beside.frames], self.beside):
-                warnings.warn(f"step {step}: {alarm}", TrainingWarning, stacklevel=2)
+        seen = [] if self.beside is None else find_alarms(clips[: self.beside.clips, : self.beside.frames], self.beside)
+        for alarm in [*seen, *self._blind]:
+            warnings.warn(f"step {step}: {alarm}", TrainingWarning, stacklevel=2)
 
     def measured(self, event: GameEvent, figures: Mapping[str, float]) -> None:
         """Log figures of the generator."""
