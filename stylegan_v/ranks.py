@@ -48,14 +48,18 @@ class Ranks:
             raise RuntimeError("the processes of this training hold different weights; go on from the last saved state with --resume")
 
 
+def started_by_torchrun() -> bool:
+    """Whether torchrun's environment makes this process one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
 @contextmanager
 def joined(device: str = "cpu") -> Iterator[tuple[Ranks, str]]:
     """This process's place in the group that torchrun's environment describes, and its device; alone where there is none.
 
     On CUDA every process takes the card of its local number and talks through NCCL, else through gloo.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
+    if not started_by_torchrun():
         yield Ranks(), device
         return
     cuda = device.startswith("cuda")
@@ -64,6 +68,6 @@ def joined(device: str = "cpu") -> Iterator[tuple[Ranks, str]]:
         device = f"cuda:{os.environ['LOCAL_RANK']}"
     dist.init_process_group("nccl" if cuda else "gloo")
     try:
-        yield Ranks(dist.get_rank(), size), device
+        yield Ranks(dist.get_rank(), dist.get_world_size()), device
     finally:
         dist.destroy_process_group()

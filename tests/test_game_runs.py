@@ -51,6 +51,13 @@ def recipe(clips: Path, **changes: Any) -> GameRecipe:
     return GameRecipe.from_dict({**plain.to_dict(), **changes})
 
 
+def toml(values: dict[str, Any], table: str = "") -> str:
+    """A recipe's plain form as a file: of strings, numbers, booleans and their lists, JSON's spelling is TOML's."""
+    own = [f"{key} = {json.dumps(value)}" for key, value in values.items() if not isinstance(value, dict) and value is not None]
+    inner = [toml(value, f"{table}.{key}".strip(".")) for key, value in values.items() if isinstance(value, dict)]
+    return "\n".join([*([f"[{table}]"] if table else []), *own, *inner])
+
+
 def lines(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 
@@ -194,6 +201,25 @@ def test_two_processes_train_once_and_log_once(clips: Path, tmp_path: Path, monk
     for a, b in zip(one[:5], two[:5], strict=True):
         assert b["generator"] == pytest.approx(a["generator"], abs=1e-3)
         assert b["discriminator"] == pytest.approx(a["discriminator"], abs=1e-3)
+
+
+def test_torchrun_starts_the_same_training(clips: Path, tmp_path: Path) -> None:
+    """As over several machines: the command once a process, all of them in one group."""
+    plain = recipe(clips, watch={"log_every": 1, "tensorboard": False})
+    (tmp_path / "tiny.toml").write_text(toml(plain.to_dict()))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "vedit"]
+    command = [*torchrun, "train", str(tmp_path / "tiny.toml"), "--out", str(tmp_path / "two"), "--device", "cpu", "--quiet"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(tmp_path / "two" / "tiny.safetensors")]
+    finish(train_game(plain, tmp_path / "one"))
+    one, two = figures(tmp_path / "one"), figures(tmp_path / "two")
+    assert [line["step"] for line in two] == list(range(1, 9))
+    assert all(b["discriminator"] == pytest.approx(a["discriminator"], abs=1e-3) for a, b in zip(one[:5], two[:5], strict=True))
+    again = [sys.executable, *command[command.index("-m", 2) :], "--nproc", "2"]
+    refused = subprocess.run(again, env={**env, "WORLD_SIZE": "2"}, capture_output=True, text=True, timeout=300)
+    assert refused.returncode and "leave --nproc out" in refused.stderr
 
 
 def test_a_run_warns_of_samples_that_stand_still(clips: Path, tmp_path: Path) -> None:

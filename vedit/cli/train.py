@@ -42,7 +42,14 @@ def train(
       vedit train recipes/laptop-64.toml --data talks.zip --set game.kimg=50 --dry-run
       vedit train recipes/portraits-1.toml --out runs/portraits-1
       vedit generate -g runs/talks/custom-256.safetensors
+
+    On several machines, each with the recipe, the data and the run's folder at the same paths, torchrun starts the processes:
+
+    \b
+      torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29500 \\
+        --no-python vedit train recipes/paper-256-sky.toml --data sky.zip --out runs/sky
     """
+    from stylegan_v.ranks import started_by_torchrun
     from vedit.devices import pick_device
     from vedit.training import Recipe
     from vedit.training_game import GameRecipe, read_recipe
@@ -50,7 +57,10 @@ def train(
     console = Console(quiet, as_json)
     resolved = read_recipe(recipe, changes or [])
     place = pick_device(device)
-    if isinstance(resolved, Recipe) and (data is not None or nproc > 1):
+    together = started_by_torchrun()
+    if together and nproc > 1:
+        raise typer.BadParameter("torchrun has started the processes already; leave --nproc out")
+    if isinstance(resolved, Recipe) and (data is not None or nproc > 1 or together):
         raise typer.BadParameter(f"{recipe} trains on a drawn world, in one process; --data and --nproc are for recipes with a table [game]")
     if isinstance(resolved, GameRecipe) and data is not None:
         resolved = replace(resolved, data=replace(resolved.data, path=str(data)))
@@ -58,12 +68,14 @@ def train(
         _show(console, resolved, place, nproc)
         return
     folder = out if out is not None else Path("runs") / resolved.name
-    path = _run(console, resolved, folder, resume, place, nproc)
-    console.answer({"run": folder, "generator": path}, str(path))
+    if (path := _run(console, resolved, folder, resume, place, nproc)) is not None:
+        console.answer({"run": folder, "generator": path}, str(path))
 
 
-def _run(console: Console, recipe: Recipe | GameRecipe, out: Path, resume: bool, device: str, nproc: int) -> Path:
-    """Train in this process, or in several others."""
+def _run(console: Console, recipe: Recipe | GameRecipe, out: Path, resume: bool, device: str, nproc: int) -> Path | None:
+    """Train in this process, or in several others; None in one that torchrun started and that is not the first."""
+    from stylegan_v.ranks import joined
+    from vedit.progress import finish
     from vedit.training import Recipe
     from vedit.training import train as run
     from vedit.training_game import train_game
@@ -72,7 +84,12 @@ def _run(console: Console, recipe: Recipe | GameRecipe, out: Path, resume: bool,
     if isinstance(recipe, Recipe):
         return console.run(run(recipe, out, resume=resume, device=device))
     if nproc == 1:
-        return console.run(train_game(recipe, out, resume=resume, device=device))
+        with joined(device) as (ranks, place):
+            work = train_game(recipe, out, resume=resume, device=place, ranks=ranks)
+            if ranks.first:
+                return console.run(work)
+            finish(work)
+            return None
     task = {"recipe": recipe.to_dict(), "out": str(out), "resume": resume, "device": device, "quiet": console.quiet}
     launch("vedit.cli.train_rank", [json.dumps(task)], nproc)
     return out / f"{recipe.name}.safetensors"
