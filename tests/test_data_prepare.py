@@ -256,7 +256,7 @@ def test_the_command_prepares_and_tells(vedit: Vedit, films: Path, tmp_path: Pat
     done = vedit(*args, "--quiet", cwd=tmp_path)
     assert done.returncode == 0 and done.stderr == ""
     lines = done.stdout.splitlines()
-    assert lines[0] == "set.zip: 1 clips, 24 frames" and lines[1].endswith(
+    assert lines[0] == "set.zip: 1 clip, 24 frames" and lines[1].endswith(
         "walk/a.mp4 (0.00 s to 0.80 s): 20 frames, wanted at least 21"
     )
     answer = json.loads(vedit(*args, "--quiet", "--json", cwd=tmp_path).stdout)

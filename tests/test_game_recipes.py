@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from stylegan_v import Generator
-from stylegan_v.game import judge_clips, make_judges
-from tests.tiny_game import tiny_config
+from stylegan_v.game import Game, judge_clips, make_judges
+from tests.tiny_game import tiny_config, write_clips
 from vedit.progress import finish
 from vedit.training import Recipe, RecipeError
 from vedit.training_game import GameRecipe, open_clips, read_recipe
@@ -128,3 +128,17 @@ def test_a_plan_counts_the_networks_and_the_steps_without_data() -> None:
     assert found.generator_parameters == sum(weight.numel() for weight in Generator(recipe.game.generator).parameters())
     assert found.discriminator_parameters == sum(weight.numel() for weight in judge.parameters())
     assert found.steps == 8 and found.seconds > 0 and "8 steps of 4 clips" in found.summary()
+
+
+def test_a_plan_tries_both_sides_and_refuses_what_training_would(tmp_path: Path) -> None:
+    small = write_clips(tmp_path / "small", clips=2, size=8)
+    short = write_clips(tmp_path / "short", clips=2, frames=2)
+    for path, message in ((small, "8x8.*at least 16x16"), (short, "^[^:]*: no clip has the 3 frames"), (tmp_path / "none", "none")):
+        with pytest.raises(RecipeError, match=message):
+            finish(plan_game(GameRecipe(name="tiny", game=tiny_config(), data={"path": str(path)})))  # type: ignore[arg-type]
+    fits = {"path": str(write_clips(tmp_path / "fits", clips=2))}
+    moved: list[bool] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Game, "_move_generator", lambda game, parts, move=Game._move_generator: (moved.append(True), move(game, parts))[1])
+        finish(plan_game(GameRecipe(name="tiny", game=tiny_config(head_start=0.03), data=fits)))  # type: ignore[arg-type]
+    assert len(moved) == 4, "a head start of the judges would hide what the generator's steps cost"

@@ -13,8 +13,9 @@ from stylegan_v.archive import DataError
 from stylegan_v.checkpoint import CheckpointError
 from stylegan_v.config import Config, ConfigError
 from stylegan_v.data import ClipDataset
-from stylegan_v.game import Game, GameEvent
+from stylegan_v.game import Game, GameEvent, check_clips
 from stylegan_v.game_config import GameConfig, SamplingConfig
+from stylegan_v.game_draws import real_sampler
 from stylegan_v.game_state import begin_with
 from stylegan_v.ranks import Ranks
 from stylegan_v.snapshot import SnapshotError
@@ -117,7 +118,7 @@ def train_game(
     sample videos; of several processes the first one does. `evaluate` replaces the recipe's metrics. Raises RecipeError, DataError, TrainingDiverged.
     """
     ranks = ranks or Ranks()
-    clips = open_clips(recipe)
+    clips = fitting_clips(recipe)
     try:
         game = Game(recipe.game, clips, ranks=ranks, device=device, workers=recipe.data.workers)
     except (DataError, ConfigError) as error:
@@ -212,6 +213,19 @@ def open_clips(recipe: GameRecipe) -> ClipDataset:
         return ClipDataset.open(path, resolution=size)
     except DataError as error:
         raise RecipeError(f"{error} (`vedit data check {path}` tells more)") from error
+
+
+def fitting_clips(recipe: GameRecipe) -> ClipDataset:
+    """The recipe's data set, of the networks' resolution and labels and with clips that are long enough; RecipeError where it is not."""
+    clips = open_clips(recipe)
+    try:
+        check_clips(recipe.game, clips)
+        real_sampler(recipe.game, clips, Ranks())
+    except (DataError, ConfigError) as error:
+        clips.close()
+        path = str(clips.path)
+        raise RecipeError(f"{error}" if str(error).startswith(path) else f"{path}: {error}") from None
+    return clips
 
 
 def holds_videos(path: Path) -> bool:

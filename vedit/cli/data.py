@@ -168,7 +168,7 @@ def synth(
 
 def _show_prepared(console: Console, made: Prepared) -> None:
     lines = [
-        f"{made.path}: {made.clips} clips, {made.frames:,} frames"
+        f"{made.path}: {made.clips:,} clip{'s' * (made.clips != 1)}, {made.frames:,} frames"
         + (f", {len(made.classes)} classes" if made.classes else "")
     ]
     left = [f"left out: {item['source']}{_span(item)}: {item['reason']}" for item in made.left_out]

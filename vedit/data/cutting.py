@@ -97,7 +97,7 @@ def cut(source: Path, name: str, cfg: CutConfig, folder: Path) -> Task[dict[str,
         except (VideoError, AlignmentError) as error:
             for clip in folder.iterdir():
                 shutil.rmtree(clip)
-            result = Cut(left_out=[{"source": str(source), "reason": str(error)}])
+            result = Cut(left_out=[{"source": str(source), "reason": str(error).removeprefix(str(source)).lstrip(": ")}])
     result.notes += sorted({str(warning.message) for warning in said if issubclass(warning.category, VideoWarning)})
     return asdict(result)
 

@@ -205,8 +205,12 @@ class Decoding:
     def _packets(self) -> Iterator[Packet[VideoStream] | None]:
         """The stream's packets and a final None; the sound's are only looked at, to learn how far the file reaches."""
         first, end = (moment - SLACK for moment in self.window)
+        damaged: Packet[VideoStream] | None = None  # waits for the next one: the file's last is one that its end cuts short, no whole frame
         try:
             for packet in packets(self.container, self.stream, *self.container.streams.audio):
+                if damaged is not None:
+                    yield damaged
+                    damaged = None
                 self.tally.errors += packet.is_corrupt  # a transport stream tells so of packets with a gap before them
                 time = -1.0
                 if packet.pts is not None and packet.time_base:
@@ -215,7 +219,11 @@ class Decoding:
                 if packet.stream_index == self.stream.index:
                     self.tally.packets += not packet.is_discard
                     self.tally.wanted += first <= time < end and not packet.is_discard
-                    yield cast("Packet[VideoStream]", packet)
+                    ours = cast("Packet[VideoStream]", packet)
+                    if packet.is_corrupt:
+                        damaged = ours
+                    else:
+                        yield ours
         except av.error.FFmpegError as error:
             self._damaged(error)
         yield None
