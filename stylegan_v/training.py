@@ -40,8 +40,8 @@ class Source(Protocol):
 class StageConfig(Config):
     """One stage of training. `clips` × `frames` frames a step; `adversarial` 0 makes it a plain paired warm start.
 
-    `edges` and `motion` weigh the paired distance of differences in the frame and between a clip's frames, `squared` blends from
-    L1 to squared error (see `paired_distance`).
+    `edges` and `motion` weigh the paired distance of differences in the frame and between a clip's frames, `moving` that of places that
+    change, `squared` blends from L1 to squared error (see `paired_distance`).
     `pyramid` weighs the paired distance of the image at every lower resolution, which the generator sums up on its way: there
     colours, shapes and the place of things are learned soonest. `resolution` stops at a lower one altogether, at a fraction of
     the cost. `codes` weighs a linear reading of attributes from w and of motion from motion_v: a stage of it alone (`paired` 0) sets up
@@ -61,6 +61,7 @@ class StageConfig(Config):
     paired: float = 1.0
     edges: float = 0.5
     motion: float = 0.0
+    moving: float = 0.0
     squared: float = 0.0
     adversarial: float = 0.0
     codes: float = 0.0
@@ -79,7 +80,7 @@ class StageConfig(Config):
         self._require(self.paired > 0 or self.codes > 0, "paired", "a positive number, unless codes are trained")
         self._require(self.adversarial == 0 or self.resolution is None, "resolution", "none in an adversarial stage")
         self._require(self.adversarial == 0 or self.frames > 1, "frames", "at least 2 in an adversarial stage")
-        self._require(self.motion == 0 or self.frames > 1, "frames", "at least 2 where motion is weighed")
+        self._require((self.motion == 0 and self.moving == 0) or self.frames > 1, "frames", "at least 2 where motion is weighed")
 
     def rate(self, step: int) -> float:
         """Learning rate of the generator at a step of this stage."""
@@ -151,7 +152,7 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(cfg.seed)
             self.generator = Generator(cfg.generator).to(self.device)
-            self.probes = Probes(cfg.generator, *labels_of(source, cfg.generator)).to(self.device)
+            self.probes = Probes(cfg.generator, *variances_of(source, cfg.generator)).to(self.device)
             self.discriminator = Discriminator(cfg.discriminator).to(self.device) if cfg.discriminator else None
             if cfg.quiet_waves and cfg.generator.motion:
                 quieten(self.generator)
@@ -199,8 +200,7 @@ class Trainer:
 
     def _read(self, w: Tensor, motion_v: Tensor, z: Tensor, t: Tensor, motion_z: Tensor) -> Tensor:
         """How badly attributes can be read from w and motion from motion_v, by one linear layer each."""
-        attributes, motion = self.source.labels(z, t, motion_z)
-        return (self.probes.content(w) - attributes).square().mean() + (self.probes.motion(motion_v) - motion).square().mean()
+        return self.probes(w, motion_v, *self.source.labels(z, t, motion_z))
 
     def _align(self, stage: StageConfig, inner: int, z: Tensor, t: Tensor, motion_z: Tensor) -> dict[str, float]:
         """One step of mapping and motion encoder alone."""
@@ -218,10 +218,11 @@ class Trainer:
         motion_v = self.generator.motion(t, motion_z)
         images = self.generator.synthesis.pyramid(ws, motion_v, stage.resolution)
         fake = images[-1]
-        paired = paired_distance(fake, shrunk(real, fake.shape[-1]), stage.edges, stage.motion, stage.squared)
+        weights = {"edges": stage.edges, "motion": stage.motion, "squared": stage.squared, "moving": stage.moving}
+        paired = paired_distance(fake, shrunk(real, fake.shape[-1]), **weights)
         if stage.pyramid:
             for image in images[1:-1]:
-                paired = paired + stage.pyramid * paired_distance(image, shrunk(real, image.shape[-1]), stage.edges, stage.motion, stage.squared)
+                paired = paired + stage.pyramid * paired_distance(image, shrunk(real, image.shape[-1]), **weights)
         loss, losses = stage.paired * paired, {"paired": paired.item()}
         if stage.codes:
             codes = self._read(w, motion_v, z, t, motion_z)
@@ -293,15 +294,26 @@ class Trainer:
 class Probes(nn.Module):
     """The linear readings of attributes [N, A] from w and of motion [N, T, P] from motion_v; used in training only.
 
-    Motion is read with a small gain, so that the encoder has to say it loudly: at 4×4 it competes with the learned constant.
+    Motion is read with a small gain, so that the encoder has to say it loudly: at 4×4 it competes with the learned constant. Errors are
+    measured against the variances of what is read [A] and [P]: a blink is rare, and would hardly count beside a head that always sways.
     """
 
-    def __init__(self, cfg: GeneratorConfig, attributes: int, motions: int) -> None:
+    attribute_weights: Tensor
+    motion_weights: Tensor
+
+    def __init__(self, cfg: GeneratorConfig, attributes: Tensor, motions: Tensor) -> None:
         super().__init__()
-        self.content = nn.Linear(cfg.w_dim, attributes)
-        self.motion = nn.Linear(cfg.motion_dim, motions)
+        self.content = nn.Linear(cfg.w_dim, len(attributes))
+        self.motion = nn.Linear(cfg.motion_dim, len(motions))
         nn.init.normal_(self.motion.weight, std=0.02)
         self.motion.weight.requires_grad_(False)
+        self.register_buffer("attribute_weights", attributes.mean() / attributes)
+        self.register_buffer("motion_weights", motions.mean() / motions)
+
+    def forward(self, w: Tensor, motion_v: Tensor, attributes: Tensor, motion: Tensor) -> Tensor:
+        """The mean squared errors of both readings, weighted, added up; of w [N, D], motion_v [N, T, V], attributes [N, A], motion [N, T, P]."""
+        of_content = ((self.content(w) - attributes).square() * self.attribute_weights).mean()
+        return of_content + ((self.motion(motion_v) - motion).square() * self.motion_weights).mean()
 
 
 def shrunk(frames: Tensor, size: int) -> Tensor:
@@ -310,12 +322,14 @@ def shrunk(frames: Tensor, size: int) -> Tensor:
     return frames if factor == 1 else avg_pool2d(frames.flatten(0, 1), factor).unflatten(0, frames.shape[:2])
 
 
-def labels_of(source: Source, cfg: GeneratorConfig) -> tuple[int, int]:
-    """How many attributes and motions a source names."""
+def variances_of(source: Source, cfg: GeneratorConfig, clips: int = 2048, frames: int = 4) -> tuple[Tensor, Tensor]:
+    """Variances of the attributes [A] and motions [P] that a source names, over some clips drawn from a stream of their own."""
     assert cfg.motion is not None
-    codes = 2 * cfg.motion.kernel_size + 8
-    attributes, motion = source.labels(torch.ones(1, cfg.z_dim), torch.zeros(1, 1), torch.zeros(1, codes, cfg.motion.z_dim))
-    return attributes.shape[-1], motion.shape[-1]
+    rng = torch.Generator().manual_seed(0)
+    z, codes = torch.randn(clips, cfg.z_dim, generator=rng), 2 * cfg.motion.kernel_size + 8
+    t = torch.rand(clips, frames, generator=rng) * cfg.motion.distance
+    attributes, motion = source.labels(z, t, torch.randn(clips, codes, cfg.motion.z_dim, generator=rng))
+    return attributes.var(dim=0), motion.flatten(0, 1).var(dim=0)
 
 
 def quieten(generator: Generator) -> None:

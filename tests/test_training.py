@@ -12,7 +12,7 @@ from torch import Tensor
 from stylegan_v import ConfigError, Generator, GeneratorConfig, MotionConfig, load_generator, save_generator
 from stylegan_v.config import DiscriminatorConfig
 from stylegan_v.losses import discriminator_logistic, generator_logistic, paired_distance, r1_penalty
-from stylegan_v.training import StageConfig, TrainConfig, Trainer, sample_times, shrunk
+from stylegan_v.training import Probes, StageConfig, TrainConfig, Trainer, sample_times, shrunk, variances_of
 from vedit.errors import VeditError
 from vedit.progress import finish
 from vedit.training import PairedWorld, Recipe, RecipeError, train
@@ -95,6 +95,23 @@ def test_the_code_stage_makes_codes_readable_and_leaves_images_alone() -> None:
     assert one.frames == 0
 
 
+def test_a_rare_motion_is_read_as_carefully_as_a_constant_one() -> None:
+    attributes, motions = variances_of(PairedWorld(world("portraits"), 16), tiny(*STAGES).generator)
+    names = [motion.name for motion in world("portraits").motions]
+    rare, common = (motions[names.index(name)] for name in ("blink", "yaw"))
+    assert rare < common / 4  # else there is nothing to make up for
+    probes = Probes(tiny(*STAGES).generator, attributes, motions)
+    nothing = torch.zeros(1, 16), torch.zeros(1, 2, 8)
+    for layer in (probes.content, probes.motion):
+        torch.nn.init.zeros_(layer.bias)
+    errors = {}
+    for name, variance in (("blink", rare), ("yaw", common)):
+        motion = torch.zeros(1, 2, len(names))
+        motion[..., names.index(name)] = variance.sqrt()  # off by one standard deviation
+        errors[name] = probes(*nothing, torch.zeros(1, len(attributes)), motion).item()
+    assert errors["blink"] == pytest.approx(errors["yaw"]) and errors["yaw"] > 0
+
+
 def test_the_paired_stage_learns() -> None:
     one = Trainer(tiny(StageConfig(steps=120, clips=16, lr=0.01, beta1=0.9)), PairedWorld(world("skies"), 16))
     losses = [event.losses["paired"] for event in one.run()]
@@ -114,6 +131,7 @@ def test_rates_ramp_up_and_fall_to_their_end() -> None:
         ({"steps": 0}, "steps"),
         ({"adversarial": 1.0, "frames": 1}, "frames"),
         ({"paired": 0.0}, "paired"),
+        ({"moving": 1.0}, "frames"),
         ({"adversarial": 1.0, "frames": 2, "resolution": 8}, "resolution"),
     ],
 )
@@ -164,6 +182,19 @@ def test_losses_follow_their_formulas() -> None:
     assert paired_distance(clip[:, :1], torch.ones(1, 1, 1, 4, 4), edges=0.0, motion=2.0).item() == pytest.approx(1)
 
 
+def test_places_that_change_can_count_more() -> None:
+    real = torch.zeros(1, 3, 3, 4, 4)
+    real[:, 1:, :, 0, 0] = 1  # one of 16 places changes, between the first two frames
+    still, moved = torch.zeros_like(real), torch.zeros_like(real)
+    still[..., 3, 3], moved[..., 0, 0] = 1, 1
+    plain = paired_distance(real + still, real, edges=0.0)
+    assert paired_distance(real + still, real, edges=0.0, moving=5.0).item() == pytest.approx(plain.item())
+    # there the weight is 24 in the frames on either side of the change and 0 in the last: 1 on the average of all places
+    assert paired_distance(real + moved, real, edges=0.0, moving=5.0).item() == pytest.approx(plain.item() * (1 + 5 * 16), rel=1e-5)
+    assert paired_distance(real[:, :1] + moved[:, :1], real[:, :1], edges=0.0, moving=5.0).item() == pytest.approx(plain.item())
+    assert paired_distance(still, torch.zeros_like(real), edges=0.0, moving=5.0).item() == pytest.approx(plain.item())  # nothing moves
+
+
 def test_shrinking_averages() -> None:
     frames = torch.rand(2, 3, 3, 8, 8)
     assert shrunk(frames, 8) is frames
@@ -172,7 +203,7 @@ def test_shrinking_averages() -> None:
 
 def test_every_recipe_of_a_generator_is_valid() -> None:
     found = [path for path in sorted(RECIPES.glob("*.toml")) if "[train]" in path.read_text()]
-    assert {"portraits-1", "skies-1"} <= {path.stem for path in found}, "no recipes found"
+    assert {"portraits-2", "skies-2"} <= {path.stem for path in found}, "no recipes found"
     for path in found:
         recipe = Recipe.read(path)
         assert recipe.name == path.stem and recipe.train.total_steps > 1000
@@ -190,8 +221,8 @@ def test_bad_recipes_name_file_and_key(tmp_path: Path, text: str, message: str) 
 
 
 def test_values_of_a_recipe_can_be_overruled() -> None:
-    recipe = Recipe.read(RECIPES / "skies-1.toml", ["train.seed=4", "train.stages.0.steps=7", "name=other", "train.precision=fp32"])
-    plain = Recipe.read(RECIPES / "skies-1.toml")
+    recipe = Recipe.read(RECIPES / "skies-2.toml", ["train.seed=4", "train.stages.0.steps=7", "name=other", "train.precision=fp32"])
+    plain = Recipe.read(RECIPES / "skies-2.toml")
     assert (recipe.train.seed, recipe.train.stages[0].steps, recipe.name, recipe.train.precision) == (4, 7, "other", "fp32")
     assert recipe.train.stages[1:] == plain.train.stages[1:]
 
@@ -199,7 +230,7 @@ def test_values_of_a_recipe_can_be_overruled() -> None:
 @pytest.mark.parametrize("change", ["train.seed", "=3", "train.stages.99.steps=1", "train.stages.x=1", "name.deep=1", "train.sed=1", "train.seed=high"])
 def test_an_overruling_that_fits_nothing_is_refused(change: str) -> None:
     with pytest.raises(RecipeError):
-        Recipe.read(RECIPES / "skies-1.toml", [change])
+        Recipe.read(RECIPES / "skies-2.toml", [change])
 
 
 def test_a_plan_counts_what_the_run_would_do() -> None:
