@@ -26,7 +26,7 @@ from vedit.worlds import world
 PICTURES = Path(__file__).resolve().parent / "pictures"
 LOOKS = ("an old person", "a person with a beard", "a person with makeup")
 COLOURS = ("a person with blue eyes", "a person with a purple t-shirt", "a person with blond hair")
-PROMPTS = {"portraits-1": LOOKS + COLOURS, "skies-1": ("bright sun", "very cloudy day", "aurora", "night")}
+PROMPTS = {models.GENERATOR_OF["portraits"]: LOOKS + COLOURS, models.GENERATOR_OF["skies"]: ("bright sun", "very cloudy day", "aurora", "night")}
 
 
 def save(name: str, picture: np.ndarray) -> None:

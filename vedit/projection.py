@@ -159,7 +159,7 @@ def _suited(footage: Footage, faces: str) -> str:
     """The built-in for a clip: portraits where most sampled frames show a face, else skies."""
     frames = video.sample(footage.path, SAMPLED_FRAMES, start=footage.start, duration=footage.duration)
     found = alignment.faces_in([frame.image for frame in frames], alignment.load_detector(faces))
-    return "portraits-1" if found >= FACE_SHARE else "skies-1"
+    return models.GENERATOR_OF["portraits" if found >= FACE_SHARE else "skies"]
 
 
 def _cropped(stages: Stages, footage: Footage, crop: str, faces: str, generator: Generator) -> Task[tuple[FrameFile, Clock, dict[str, Any]]]:

@@ -61,7 +61,7 @@ def sample(generator: Generator, content: Tensor, motion_seed: int, t: Tensor) -
 
 
 def generate(
-    generator: str | Path = "portraits-1",
+    generator: str | Path = models.GENERATOR_OF["portraits"],
     *,
     seeds: Sequence[int] = tuple(range(9)),
     frames: int = 100,
@@ -91,7 +91,7 @@ def generate(
 
 
 def decompose(
-    generator: str | Path = "portraits-1",
+    generator: str | Path = models.GENERATOR_OF["portraits"],
     *,
     contents: int = 4,
     motions: int = 4,

@@ -9,10 +9,11 @@ import typer
 
 from vedit.cli.console import Console
 from vedit.cli.options import AsJson, GeneratorName, Quiet
+from vedit.models.registry import GENERATOR_OF
 
 
 def decompose(
-    generator: GeneratorName = "portraits-1",
+    generator: GeneratorName = GENERATOR_OF["portraits"],
     contents: Annotated[int, typer.Option(metavar="N", min=1, max=32, help="Rows: one content each.")] = 4,
     motions: Annotated[int, typer.Option(metavar="N", min=1, max=32, help="Columns: one motion each.")] = 4,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="The video.")] = Path("decomposition.mp4"),

@@ -10,11 +10,12 @@ import typer
 from vedit.cli.console import Console
 from vedit.cli.options import AsJson, GeneratorName, Quiet
 from vedit.cli.parse import parse_seeds
+from vedit.models.registry import GENERATOR_OF
 from vedit.timing import parse_rate
 
 
 def generate(
-    generator: GeneratorName = "portraits-1",
+    generator: GeneratorName = GENERATOR_OF["portraits"],
     seeds: Annotated[str, typer.Option(metavar="0-8", help="One video for each: 3, 0-8 or 0-2,7.")] = "0-8",
     frames: Annotated[int, typer.Option(metavar="N", min=1, help="Length in frames.")] = 100,
     fps: Annotated[str, typer.Option(metavar="N", help="Frame rate; the generator's own if left out.", show_default=False)] = "",

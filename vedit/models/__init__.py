@@ -3,7 +3,7 @@
 from vedit.models.download import BadDownload, DownloadFailed
 from vedit.models.generators import ConditionalGenerator, NoGenerator, find_generator, is_known, load_generator
 from vedit.models.inspection import NotAModel, describe
-from vedit.models.registry import BUILTIN_GENERATORS, MODELS, Model, ModelFile, UnknownModel, get
+from vedit.models.registry import BUILTIN_GENERATORS, GENERATOR_OF, MODELS, Model, ModelFile, UnknownModel, get
 from vedit.models.store import (
     ASSETS,
     MissingModel,
@@ -27,6 +27,7 @@ __all__ = [
     "BadDownload",
     "ConditionalGenerator",
     "DownloadFailed",
+    "GENERATOR_OF",
     "MissingModel",
     "Model",
     "ModelFile",

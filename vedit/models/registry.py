@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vedit.errors import VeditError
 
 MEBIBYTE = 1 << 20
 
+# The built-in generator of each world: what commands take where none is named.
+GENERATOR_OF: Mapping[str, str] = {"portraits": "portraits-1", "skies": "skies-1"}
+# Built-in generators of earlier versions, which projects may still name, and what took their place.
+REPLACED: Mapping[str, str] = {}
+
 
 class UnknownModel(VeditError, ValueError):
     """No model of that name is known."""
 
     def __init__(self, name: str, known: list[str], *, kind: str = "model") -> None:
+        if kind == "generator" and name in REPLACED:
+            keep = f"give its old file, or put {name}.safetensors along VEDIT_MODEL_PATH"
+            super().__init__(f"{name} came with an earlier version and was replaced by {REPLACED[name]}; take that and project clips again, or {keep}")
+            return
         close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(close)}" if close else f"known: {', '.join(known) or 'none'}"
         remedy = "`vedit models list` shows all" if kind == "model" else "or give the path of a .safetensors file"
@@ -63,19 +73,19 @@ _FAN = "https://www.adrianbulat.com/downloads/python-fan/"
 
 MODELS: tuple[Model, ...] = (
     Model(
-        "portraits-1",
+        GENERATOR_OF["portraits"],
         "generator",
         "talking heads, 64²; taken by `vedit project` where a face is found",
         "Apache-2.0",
-        (ModelFile("portraits-1.safetensors"),),
+        (ModelFile(f"{GENERATOR_OF['portraits']}.safetensors"),),
         built_in=True,
     ),
     Model(
-        "skies-1",
+        GENERATOR_OF["skies"],
         "generator",
         "time lapses of skies, 64²; taken by `vedit project` otherwise",
         "Apache-2.0",
-        (ModelFile("skies-1.safetensors"),),
+        (ModelFile(f"{GENERATOR_OF['skies']}.safetensors"),),
         built_in=True,
     ),
     Model(

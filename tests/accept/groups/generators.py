@@ -23,7 +23,7 @@ FRAMES = 48
 
 def run(setting: Setting) -> Iterator[Row]:
     for name in NAMES:
-        named = {f"{name}-1": f"{name}-1"} | {
+        named = {models.GENERATOR_OF[name]: models.GENERATOR_OF[name]} | {
             path.stem: str(path) for path in setting.beside if path.name.startswith(name)
         }
         for label, where in named.items():

@@ -58,12 +58,12 @@ def projected(setting: Setting, name: str, clip: str) -> tuple[Workspace, Worksp
     """A held-out world clip at the generator's size, projected with --fidelity max, and from the same stages with balanced."""
     folder = setting.out / clip
     frames = footage.world_clip(name, seed_of(clip), setting.count(FRAMES, 12))
-    tuned = project_frames(folder, frames, f"{name}-1", steps=setting.steps, fidelity="max").folder
+    tuned = project_frames(folder, frames, models.GENERATOR_OF[name], steps=setting.steps, fidelity="max").folder
     balanced = folder / "balanced.vedit"
     shutil.copytree(tuned / "stages", balanced / "stages")
     source = folder / "source.mkv"
     return (
-        finish(project(source, f"{name}-1", out=balanced, crop="center", steps=setting.steps, seed=0)),
+        finish(project(source, models.GENERATOR_OF[name], out=balanced, crop="center", steps=setting.steps, seed=0)),
         Workspace.open(tuned),
     )
 

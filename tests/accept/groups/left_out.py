@@ -25,7 +25,7 @@ from vedit.worlds import NAMES
 
 ORDER = 52
 FRAMES, REAL_FRAMES, CLIPS = 48, 96, 4
-REAL = {"head-a.mp4": "portraits-1", "head-b.mp4": "portraits-1", "clouds-960.mp4": "skies-1", "sunset-640.mp4": "skies-1"}
+REAL = {"head-a.mp4": "portraits", "head-b.mp4": "portraits", "clouds-960.mp4": "skies", "sunset-640.mp4": "skies"}
 
 WAYS = {"pasted": "in the source’s picture", "latent": "from latents alone"}
 
@@ -48,7 +48,7 @@ def run(setting: Setting) -> Iterator[Row]:
         clips = [f"{name}-{seed}" for seed in range(CLIPS)]
         for clip in setting.chosen(clips)[: setting.count(CLIPS)]:
             frames = footage.world_clip(name, 200 + int(clip.rsplit("-", 1)[1]), count)
-            yield from one_clip(setting, clip, frames, 25, f"{name}-1", distances, contests)
+            yield from one_clip(setting, clip, frames, 25, models.GENERATOR_OF[name], distances, contests)
         if contests.pasted.rows:
             for measure in distances:
                 what = f"held-out clips of the world {name}, {measure}"
@@ -60,8 +60,9 @@ def run(setting: Setting) -> Iterator[Row]:
         if not source.is_file():
             yield skip(f"{clip}: every second frame left out", f"{source} is absent; set VEDIT_TEST_DATA")
             continue
-        frames, rate = first_frames(source, setting.count(REAL_FRAMES, 12), models.load_generator(REAL[clip]).cfg.resolution)
-        yield from one_clip(setting, clip, frames, rate, REAL[clip], distances, Contests(Contest(), Contest()))
+        name = models.GENERATOR_OF[REAL[clip]]
+        frames, rate = first_frames(source, setting.count(REAL_FRAMES, 12), models.load_generator(name).cfg.resolution)
+        yield from one_clip(setting, clip, frames, rate, name, distances, Contests(Contest(), Contest()))
 
 
 def one_clip(

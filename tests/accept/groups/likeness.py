@@ -52,8 +52,9 @@ def sources(setting: Setting) -> Iterator[tuple[str, Tensor]]:
         clips = [footage.world_clip(name, 300 + seed, 24, SIZE)[::8] for seed in range(setting.count(16, 4))]
         yield f"world {name}", torch.cat(clips)
     for name in NAMES:
-        frames = random_frames(models.load_generator(f"{name}-1"), setting.count(48, 12), torch.Generator().manual_seed(footage.HELD_OUT + 310))[1]
-        yield f"generator {name}-1", footage.eight_bit(frames.clamp(-1, 1))
+        built_in, rng = models.GENERATOR_OF[name], torch.Generator().manual_seed(footage.HELD_OUT + 310)
+        frames = random_frames(models.load_generator(built_in), setting.count(48, 12), rng)[1]
+        yield f"generator {built_in}", footage.eight_bit(frames.clamp(-1, 1))
     for path in sorted((setting.data / "clips").glob("*.mp4")):
         yield path.stem, squares(path, torch.Generator().manual_seed(footage.HELD_OUT + 320))
 

@@ -11,7 +11,7 @@ import torch
 from tests.accept import footage
 from tests.accept.groups.speed import measured
 from tests.accept.table import Row, Setting, at_most, stated
-from vedit import pixels, video
+from vedit import models, pixels, video
 from vedit.video.info import Pixels
 from vedit.worlds import world
 
@@ -28,7 +28,7 @@ def run(setting: Setting) -> Iterator[Row]:
     found = {}
     for frames in (20, 60) if setting.quick else (SHORT, LONG):
         clip = write_world(setting.out / f"{frames}.mp4", frames)
-        arguments = ("-g", "portraits-1", "--fidelity", "max", "--steps", "2" if setting.quick else str(STEPS))
+        arguments = ("-g", models.GENERATOR_OF["portraits"], "--fidelity", "max", "--steps", "2" if setting.quick else str(STEPS))
         used = measured("project", clip.resolve(), "-o", f"{frames}.vedit", *arguments, out=setting.out.resolve())
         yield stated(f"projection of {frames} frames of {SIZE}², --fidelity max --steps {STEPS}", f"peak {used.peak / 1e6:.0f} MB, {used.cpu:.0f} CPU-seconds")
         found[frames] = used.peak

@@ -17,27 +17,28 @@ DISTANCES = ("lpips-alex", "lpips-squeeze")
 
 
 def run(setting: Setting) -> Iterator[Row]:
-    generator = models.load_generator("portraits-1")
+    name = models.GENERATOR_OF["portraits"]
+    generator = models.load_generator(name)
     sampled = [footage.sampled_clip(generator, seed, setting.count(FRAMES, 12)) for seed in range(setting.count(8))]
-    reports, seconds = project_all(setting, "sampled", sampled, "portraits-1")
+    reports, seconds = project_all(setting, "sampled", sampled, name)
     yield at_least(
-        f"{len(reports)} clips sampled from portraits-1: PSNR",
+        f"{len(reports)} clips sampled from {name}: PSNR",
         [r.psnr for r in reports],
         32,
         " dB",
         reports=dicts(reports),
         cpu_seconds=seconds,
     )
-    yield lpips_row(f"{len(reports)} clips sampled from portraits-1", reports, 0.003)
+    yield lpips_row(f"{len(reports)} clips sampled from {name}", reports, 0.003)
     yield at_least(
-        f"{len(reports)} clips sampled from portraits-1: motion correlation",
+        f"{len(reports)} clips sampled from {name}: motion correlation",
         [r.motion_correlation for r in reports],
         0.9,
     )
-    yield stated(f"{len(reports)} clips sampled from portraits-1", summary(reports))
+    yield stated(f"{len(reports)} clips sampled from {name}", summary(reports))
     yield stated("CPU-seconds a clip of 48 frames", f"{sum(seconds) / len(seconds):.0f}")
     drawn = [footage.world_clip("portraits", seed, setting.count(FRAMES, 12)) for seed in range(setting.count(8))]
-    reports, seconds = project_all(setting, "portraits", drawn, "portraits-1")
+    reports, seconds = project_all(setting, "portraits", drawn, name)
     yield at_least(
         f"{len(reports)} held-out clips of the world portraits: PSNR",
         [r.psnr for r in reports],
@@ -48,7 +49,7 @@ def run(setting: Setting) -> Iterator[Row]:
     )
     yield stated(f"{len(reports)} held-out clips of the world portraits", summary(reports))
     drawn = [footage.world_clip("skies", seed, setting.count(FRAMES, 12)) for seed in range(setting.count(4))]
-    reports, seconds = project_all(setting, "skies", drawn, "skies-1")
+    reports, seconds = project_all(setting, "skies", drawn, models.GENERATOR_OF["skies"])
     yield stated(
         f"{len(reports)} held-out clips of the world skies",
         summary(reports),

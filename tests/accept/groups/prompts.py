@@ -83,7 +83,7 @@ class Samples:
 
 def run(setting: Setting) -> Iterator[Row]:
     for name, prompts in PROMPTS.items():
-        samples = draw(f"{name}-1", name, setting.count(SAMPLES, 4))
+        samples = draw(models.GENERATOR_OF[name], name, setting.count(SAMPLES, 4))
         yield from valid(samples, prompts)
         counted: list[bool] = []
         for prompt, target in prompts.items():

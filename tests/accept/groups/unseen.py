@@ -16,7 +16,7 @@ from tests.accept import footage
 from tests.accept.groups.prompts import CONTROLS, MOMENTS, Samples, control, draw, spoken
 from tests.accept.table import Row, Setting, at_least, at_most, stated
 from tests.accept.wording import Delta, exactly
-from vedit import directions, editing, guidance, pixels
+from vedit import directions, editing, guidance, models, pixels
 from vedit import judge as judges
 from vedit.judge import Target, draw_paired
 from vedit.progress import finish
@@ -70,7 +70,7 @@ def run(setting: Setting) -> Iterator[Row]:
     wordings: Mapping[str, Any] = json.loads(WORDINGS.read_text(encoding="utf-8"))
     everything: list[Found] = []
     for name in setting.chosen(["portraits", "skies"]):
-        samples = draw(f"{name}-1", name, setting.count(SAMPLES, 4))
+        samples = draw(models.GENERATOR_OF[name], name, setting.count(SAMPLES, 4))
         found, drawn = [], []
         for wording in wordings[name][:4] if setting.quick else wordings[name]:
             made = made_of(samples, wording["prompt"], setting.clip)
@@ -91,7 +91,7 @@ def run(setting: Setting) -> Iterator[Row]:
         yield from summed(name, known)
         yield stated(f"{name}: the same attributes changed exactly, by the world that draws them", bound(drawn))
     yield from summed("all", everything)
-    samples = draw("portraits-1", "portraits", 1)
+    samples = draw(models.GENERATOR_OF["portraits"], "portraits", 1)
     for wording in wordings["unknown"]:
         made = made_of(samples, wording["prompt"], setting.clip)
         yield stated(f"“{wording['prompt']}”, which it cannot know", f"warns of {', '.join(made.warnings) or 'nothing'}")

@@ -12,7 +12,7 @@ from tests.accept import footage
 from tests.accept.projecting import project_frames
 from tests.accept.rendered import float_frames
 from tests.accept.table import Row, Setting, at_most, holds, skip, stated
-from vedit import pixels, scores
+from vedit import models, pixels, scores
 from vedit.progress import finish
 from vedit.rendering import render
 from vedit.workspace import Workspace
@@ -80,7 +80,7 @@ def contests(
         clip = footage.world_clip("portraits", 100 + seed, setting.count(FRAMES, 12), stride=stride)
         folder = setting.out / f"{label}-fps" / str(seed)
         found = project_frames(
-            folder, clip[::2], "portraits-1", fps=12.5 / stride, factor=2, steps=setting.steps, fidelity="max"
+            folder, clip[::2], models.GENERATOR_OF["portraits"], fps=12.5 / stride, factor=2, steps=setting.steps, fidelity="max"
         )
         latent.add(clip, found.render, distances)
         between = render(Workspace.open(found.folder), factor=2, paste_back=True, codec="ffv1", out=folder / "pasted.mkv")
