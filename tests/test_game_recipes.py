@@ -101,7 +101,7 @@ def test_bad_recipes_name_file_and_key(tmp_path: Path, text: str, message: str) 
 
 
 def test_recipes_of_worlds_are_still_read_and_values_can_be_overruled() -> None:
-    assert isinstance(read_recipe(RECIPES / "skies-1.toml", ["train.seed=4"]), Recipe)
+    assert isinstance(read_recipe(RECIPES / "skies-2.toml", ["train.seed=4"]), Recipe)
     recipe = read_recipe(RECIPES / "laptop-64.toml", ["game.kimg=1", "data.flip=false", "data.path=clips.zip"])
     assert isinstance(recipe, GameRecipe)
     assert (recipe.game.kimg, recipe.game.sampling.flip, recipe.data.path) == (1, False, "clips.zip")

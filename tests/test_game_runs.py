@@ -24,7 +24,7 @@ from vedit.progress import finish
 from vedit.training import RecipeError
 from vedit.training_game import GameRecipe, train_game
 from vedit.training_launch import TrainingStopped, launch
-from vedit.training_watch import TrainingWarning
+from vedit.training_watch import Keeper, TrainingWarning
 
 ROOT = Path(__file__).parents[1]
 
@@ -68,6 +68,23 @@ def figures(out: Path) -> list[dict[str, Any]]:
         {key: value for key, value in line.items() if "_per_s" not in key and key != "memory_gib"}
         for line in lines(out)
     ]
+
+
+def test_the_best_is_kept_by_a_figure_with_whatever_features_it_has(tmp_path: Path) -> None:
+    keeper = Keeper(tmp_path, "tiny", keep=0, best="fvd16")
+
+    def best(step: int, figures: dict[str, float]) -> str:
+        keeper.result.write_text(str(step))
+        keeper.compare(step, figures)
+        return (tmp_path / "tiny-best.safetensors").read_text()
+
+    assert best(1, {"fid-squeeze": 1.0, "fvd16-squeeze": 9.0}) == "1"
+    assert best(2, {"fid-squeeze": 0.5, "fvd16-squeeze": 10.0}) == "1"
+    assert best(3, {"fvd16": 400.0}) == "3"  # other features from here on: not comparable with what was
+    assert best(4, {"fvd16": 500.0}) == "3"
+    assert json.loads((tmp_path / "best.json").read_text()) == {"figure": "fvd16", "value": 400.0, "step": 3}
+    with pytest.warns(TrainingWarning, match="no figure 'fvd16'.*fvd128"):
+        keeper.compare(5, {"fvd128-squeeze": 1.0})
 
 
 @pytest.mark.filterwarnings("ignore::vedit.training_watch.TrainingWarning")

@@ -16,7 +16,7 @@ from vedit.progress import finish
 class MetricsConfig(Config):
     """Which figures are taken (`names`, such as fid and fvd16, none by default), every so many steps, with which features.
 
-    `best` is the figure, lower being better, by whose least value a generator is kept: `fvd16-squeeze`, for instance.
+    `best` is the figure, lower being better, by whose least value a generator is kept: `fvd16`, or `fvd16-squeeze` with these features alone.
     """
 
     names: tuple[str, ...] = ()

@@ -176,7 +176,7 @@ def real_figures(game: Game, clips: int, frames: int) -> ClipFigures | None:
 
 
 class Keeper:
-    """Which generators stay: the newest, the last few, and the best by a figure."""
+    """Which generators stay: the newest, the last few, and the best by a figure (`fvd16-squeeze`, or `fvd16` with whatever features it has)."""
 
     def __init__(self, out: Path, name: str, keep: int, best: str) -> None:
         self.out, self.name, self.count, self.best = out, name, keep, best
@@ -197,15 +197,17 @@ class Keeper:
         """Put a copy of the newest at NAME-best.safetensors if its figure is the least so far."""
         if not self.best:
             return
-        if self.best not in figures:
+        name = next((name for name in figures if self.best in (name, name.partition("-")[0])), None)
+        if name is None:
             warnings.warn(f"there is no figure {self.best!r} to keep the best by; found {', '.join(figures) or 'none'}", TrainingWarning, stacklevel=2)
             return
-        value = figures[self.best]
-        before = json.loads(self._record.read_text(encoding="utf-8"))["value"] if self._record.exists() else float("inf")
+        value = figures[name]
+        record = json.loads(self._record.read_text(encoding="utf-8")) if self._record.exists() else {}
+        before = record["value"] if record.get("figure") == name else float("inf")  # figures of other features are not comparable
         if value < before:
             _copy(self.result, self.out / f"{self.name}-best.safetensors")
             with replacing(self._record) as beside:
-                beside.write_text(json.dumps({"figure": self.best, "value": value, "step": step}) + "\n", encoding="utf-8")
+                beside.write_text(json.dumps({"figure": name, "value": value, "step": step}) + "\n", encoding="utf-8")
 
 
 def _copy(source: Path, target: Path) -> None:
