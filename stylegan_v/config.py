@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from operator import attrgetter
+from types import NoneType, UnionType
+from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
+
+_WORDS: Mapping[object, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text", NoneType: "none"}
 
 
 class ConfigError(ValueError):
-    """A hyper-parameter is unknown or has a value that no network can have."""
+    """A setting is unknown, missing or has a value that it cannot have. `key` is its place, tables first: `game.ada.target`."""
+
+    def __init__(self, text: str, key: str = "") -> None:
+        super().__init__(f"{key} {text}" if key else text)
+        self.text, self.key = text, key
+
+    def below(self, table: str) -> ConfigError:
+        """The same of a key within `table`."""
+        return ConfigError(self.text, f"{table}.{self.key}" if self.key else table)
 
 
 @dataclass(frozen=True)
@@ -22,18 +35,31 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The configuration of plain data; raises ConfigError for unknown keys and bad values."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise ConfigError(f"{cls.__name__} has no key {unknown[0]!r}; it knows {', '.join(sorted(known))}")
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise ConfigError(f"{cls.__name__}: {error}") from None
+        """The configuration of plain data; raises ConfigError for unknown and missing keys and for bad values."""
+        known = {field.name: field for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - set(known)):
+            raise ConfigError(f"is no key here; wanted some of {', '.join(sorted(known))}", unknown[0])
+        for key, field in known.items():
+            if key not in values and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+                raise ConfigError("is missing", key)
+        hints = get_type_hints(cls)
+        for key, value in values.items():
+            if not _fits(value, hints[key]):
+                raise ConfigError(f"is {_shown(value)}, wanted {_wanted(hints[key])}", key)
+        return cls(**values)
+
+    def _table(self, key: str, kind: type[Config]) -> None:
+        """Make the plain table at `key` a `kind`."""
+        value = getattr(self, key)
+        if isinstance(value, Mapping):
+            try:
+                object.__setattr__(self, key, kind.from_dict(value))
+            except ConfigError as error:
+                raise error.below(key) from None
 
     def _require(self, condition: bool, key: str, wanted: str) -> None:
         if not condition:
-            raise ConfigError(f"{type(self).__name__}.{key} is {getattr(self, key)!r}, wanted {wanted}")
+            raise ConfigError(f"is {_shown(attrgetter(key)(self))}, wanted {wanted}", key)
 
     def _require_counts(self, *keys: str, least: int = 1, most: int = 1 << 20) -> None:
         for key in keys:
@@ -49,8 +75,39 @@ class Config:
     def _require_positive(self, *keys: str) -> None:
         for key in keys:
             value = getattr(self, key)
-            good = isinstance(value, int | float) and 0 < value < 1e9
+            good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9
             self._require(good, key, "a positive number")
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Whether plain data can be what a field says; a table or a list is looked into where it is made, a word where it is checked."""
+    if get_origin(hint) in (Union, UnionType):
+        return any(_fits(value, kind) for kind in get_args(hint))
+    if hint is bool or hint is NoneType or hint is str:
+        return isinstance(value, hint)
+    if hint is int or hint is float:
+        return isinstance(value, int | hint) and not isinstance(value, bool) and math.isfinite(value)
+    if get_origin(hint) is tuple:
+        return isinstance(value, list | tuple)
+    if isinstance(hint, type) and issubclass(hint, Config):
+        return isinstance(value, Mapping | hint)
+    return True
+
+
+def _wanted(hint: Any) -> str:
+    """A field's type in words.
+
+    >>> _wanted(float | None), _wanted(tuple[str, ...]), _wanted(MotionConfig | None)
+    ('a number or none', 'a list', 'a table or none')
+    """
+    if get_origin(hint) in (Union, UnionType):
+        return " or ".join(_wanted(kind) for kind in get_args(hint))
+    return _WORDS.get(hint, "a list" if get_origin(hint) is tuple else "a table")
+
+
+def _shown(value: object) -> str:
+    """A value as a message shows it; nobody reads a whole table."""
+    return "a table" if isinstance(value, Config | Mapping) else repr(value)
 
 
 @dataclass(frozen=True)
@@ -76,6 +133,7 @@ class MotionConfig(Config):
         self._require(self.kind in ("conv", "lstm"), "kind", "'conv' or 'lstm'")
         self._require_counts("z_dim", "v_dim", "distance", "kernel_size", "num_freqs", "max_num_frames")
         self._require_positive("min_period", "max_period", "lr_multiplier")
+        self._require(self.min_period <= self.max_period, "min_period", f"at most max_period, {self.max_period:g}")
 
     @property
     def out_dim(self) -> int:
@@ -108,9 +166,7 @@ class GeneratorConfig(Config):
     fps: float = 25.0
 
     def __post_init__(self) -> None:
-        motion: Any = self.motion  # from_dict leaves a plain table here
-        if isinstance(motion, Mapping):
-            object.__setattr__(self, "motion", MotionConfig.from_dict(motion))
+        self._table("motion", MotionConfig)
         self._require(self.motion is None or isinstance(self.motion, MotionConfig), "motion", "a table of motion settings or none")
         self._require_resolution()
         self._require_counts("z_dim", "w_dim", "channel_max")
@@ -162,7 +218,8 @@ class DiscriminatorConfig(Config):
         self._require_counts("num_frames", least=2)
         self._require_counts("c_dim", "num_fp16_res", least=0)
         self._require_positive("mapping_lr_multiplier")
-        self._require(4 < self.concat_res <= self.resolution, "concat_res", "a resolution above 4, at most the frames'")
+        good = 4 < self.concat_res <= self.resolution and self.concat_res & (self.concat_res - 1) == 0
+        self._require(good, "concat_res", "a power of two above 4, at most the frames' resolution")
         self._require(self.channels(self.concat_res) >= self.num_frames_div_factor, "num_frames_div_factor", "at most the channels at concat_res")
         self._require(self.conv_clamp is None or self.conv_clamp > 0, "conv_clamp", "a positive number or none")
 

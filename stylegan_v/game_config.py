@@ -116,12 +116,9 @@ class GameConfig(Config):
             "guard": GuardConfig,
         }
         for key, kind in tables.items():
-            value: Any = getattr(self, key)
+            self._table(key, kind)
             optional = key.endswith("discriminator")
-            if isinstance(value, dict):
-                object.__setattr__(self, key, kind.from_dict(value))
-            else:
-                self._require(isinstance(value, kind) or (value is None and optional), key, "a table")
+            self._require(isinstance(getattr(self, key), kind) or (getattr(self, key) is None and optional), key, "a table")
         self._require_counts("seed", least=0, most=1 << 62)
         self._require_counts("batch", "r1_interval")
         self._require_counts("micro_batch", "freeze", least=0)
@@ -140,17 +137,20 @@ class GameConfig(Config):
         self._require(one or both, "discriminator", "this table alone, or image_discriminator and video_discriminator without it")
         for key, judge in self._judges().items():
             for what in ("resolution", "c_dim") if hasattr(judge, "c_dim") else ("resolution",):
-                found, wanted = getattr(judge, what), getattr(self.generator, what)
-                self._require(found == wanted, key, f"{what} {wanted} as the generator has, not {found}")
+                wanted = getattr(self.generator, what)
+                self._require(getattr(judge, what) == wanted, f"{key}.{what}", f"{wanted} as the generator has")
         motion: Any = self.generator.motion
         self._require(motion is not None, "generator", "a table motion: the game is played with clips")
         if self.discriminator is not None:
             blocks = self.discriminator.resolution.bit_length() - 3
             self._require(self.freeze <= blocks, "freeze", f"at most the discriminator's {blocks} blocks")
-            self._require(self.sampling.max_span < self.discriminator.max_num_frames, "sampling", "a max_span below the discriminator's max_num_frames")
+            most_apart = self.discriminator.max_num_frames
+            self._require(self.sampling.max_span < most_apart, "sampling.max_span", f"less than the discriminator's max_num_frames, {most_apart}")
+            room = self.sampling.max_span + 1
+            self._require(self.num_frames <= room, "discriminator.num_frames", f"at most {room}, which a max_span of {room - 1} frames holds")
         else:
             self._require(self.freeze == 0, "freeze", "0 with MoCoGAN's pair")
-        self._require(self.consecutive or shortest(self.num_frames, self.sampling.max_span) > 1, "sampling", "a larger max_span")
+        self._require(self.consecutive or shortest(self.num_frames, self.sampling.max_span) > 1, "sampling.max_span", "a larger one")
         reach = self.num_frames if self.consecutive else self.sampling.max_span + 1
         most = motion.max_num_frames
         self._require(self.max_t is None or reach <= self.max_t <= 1 << 20, "max_t", f"a whole number of frames from {reach}, or none")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from stylegan_v.config import Config, DiscriminatorConfig, GeneratorConfig
+from stylegan_v.config import Config, ConfigError, DiscriminatorConfig, GeneratorConfig
 from stylegan_v.discriminator import Discriminator
 from stylegan_v.files import replacing
 from stylegan_v.generator import Generator
@@ -93,6 +93,18 @@ class StageConfig(Config):
         return self.rate(step), self.rate(step) * self.codes_lr
 
 
+def _stage(index: int, values: Any) -> StageConfig:
+    """A stage of plain data, if it is not one already."""
+    if isinstance(values, StageConfig):
+        return values
+    if not isinstance(values, Mapping):
+        raise ConfigError("is no table of a stage", f"stages.{index}")
+    try:
+        return StageConfig.from_dict(values)
+    except ConfigError as error:
+        raise error.below(f"stages.{index}") from None
+
+
 @dataclass(frozen=True)
 class TrainConfig(Config):
     """A whole run: networks, stages, precision, seed; `max_t` is the span of times (frames) that training sees.
@@ -109,12 +121,9 @@ class TrainConfig(Config):
     precision: Literal["fp32", "bf16"] = "bf16"
 
     def __post_init__(self) -> None:
-        def made(kind: type[Config], value: Any) -> Any:
-            return kind.from_dict(value) if isinstance(value, dict) else value
-
-        object.__setattr__(self, "generator", made(GeneratorConfig, self.generator))
-        object.__setattr__(self, "discriminator", made(DiscriminatorConfig, self.discriminator))
-        object.__setattr__(self, "stages", tuple(made(StageConfig, stage) for stage in self.stages))
+        self._table("generator", GeneratorConfig)
+        self._table("discriminator", DiscriminatorConfig)
+        object.__setattr__(self, "stages", tuple(_stage(index, stage) for index, stage in enumerate(self.stages)))
         self._require(self.precision in ("fp32", "bf16"), "precision", "'fp32' or 'bf16'")
         self._require_counts("seed", least=0, most=1 << 62)
         needs = any(stage.adversarial for stage in self.stages)

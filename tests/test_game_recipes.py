@@ -89,6 +89,9 @@ def test_the_papers_recipes_have_the_papers_settings() -> None:
         ("[data]\nflips = true\n[game]\n", "flips"),
         ("[watch]\nlog_every = 0\n[game]\n", "log_every"),
         ('[metrics]\nbest = "fvd16"\n[game]\n', "best"),
+        ('[metrics]\nnames = ["foo"]\n[game]\n', r"metrics\.names is .*'foo'.* wanted .*fvd128s8"),
+        ("save_evry = 1\n[game]\n", "save_evry is no key here; wanted .*save_every"),
+        ("[gmae]\nkimg = 1\n", r"\[game\].*; found gmae"),
         ("[game\n", "recipe.toml"),
     ],
 )
@@ -98,6 +101,37 @@ def test_bad_recipes_name_file_and_key(tmp_path: Path, text: str, message: str) 
     with pytest.raises(RecipeError, match=message) as error:
         read_recipe(path)
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("game.r1_gamma=abc", "game.r1_gamma is 'abc', wanted a number or none"),
+        ("game.max_t=abc", "game.max_t is 'abc', wanted a whole number or none"),
+        ("game.lr=true", "game.lr is True, wanted a number"),
+        ("game.ada.target=abc", "game.ada.target is 'abc', wanted a number"),
+        ("game.guard.rate_factor=2.0", "game.guard.rate_factor is 2.0, wanted a factor"),
+        ("game.generator.use_noise=abc", "game.generator.use_noise is 'abc', wanted true or false"),
+        ("game.generator.conv_clamp=inf", "game.generator.conv_clamp is inf, wanted a number or none"),
+        ("game.generator.motion.min_period=600", "game.generator.motion.min_period is 600, wanted at most max_period"),
+        ("game.generator.motion.kind=gru", "game.generator.motion.kind is 'gru', wanted 'conv' or 'lstm'"),
+        ("game.generator.resolution=32", "game.discriminator.resolution is 64, wanted 32 as the generator has"),
+        ("game.discriminator.concat_res=12", "game.discriminator.concat_res is 12, wanted a power of two"),
+        ("game.discriminator.num_frames=40", "game.discriminator.num_frames is 40, wanted at most 33"),
+        ("data.max_span=64", "data.max_span is 64, wanted less than"),
+        ("data.flip=1", "data.flip is 1, wanted true or false"),
+        ("game.sed=1", "game.sed is no key here; wanted some of .*seed"),
+    ],
+)
+def test_a_bad_value_names_file_key_and_what_is_wanted(change: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=f"laptop-64.toml: {message}"):
+        read_recipe(RECIPES / "laptop-64.toml", [change])
+
+
+@pytest.mark.parametrize("name", ["clip-1.toml", "judge-skies-1.toml"])
+def test_a_recipe_of_another_program_is_told_apart(name: str) -> None:
+    with pytest.raises(RecipeError, match=rf"{name}: has neither a table \[game\].* nor \[train\]"):
+        read_recipe(RECIPES / name)
 
 
 def test_recipes_of_worlds_are_still_read_and_values_can_be_overruled() -> None:

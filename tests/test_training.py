@@ -211,7 +211,13 @@ def test_every_recipe_of_a_generator_is_valid() -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("name = 1\nworlds = 2", "worlds"), ("][", "recipe.toml"), ('name = "a"\nworld = "moon"\ntrain = 1', "moon")],
+    [
+        ("name = 1\nworlds = 2", "worlds"),
+        ("][", "recipe.toml"),
+        ('name = "a"\nworld = "moon"\ntrain = 1', "train is 1, wanted a table"),
+        ('name = "a"\nworld = "skies"', "train is missing"),
+        ('name = "a"\nworld = "skies"\n[train]\n[[train.stages]]\nsteps = 0\n[train.generator]\nresolution = 64', r"train\.stages\.0\.steps is 0, wanted"),
+    ],
 )
 def test_bad_recipes_name_file_and_key(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "recipe.toml"

@@ -47,8 +47,7 @@ class Recipe(Config):
     begin_with: str = ""
 
     def __post_init__(self) -> None:
-        if isinstance(self.train, dict):
-            object.__setattr__(self, "train", TrainConfig.from_dict(self.train))
+        self._table("train", TrainConfig)
         self._require(isinstance(self.name, str) and plain_name(self.name), "name", "letters, digits, '.', '_', '+' and '-'")
         self._require_counts("save_every")
         world(self.world)

@@ -71,13 +71,17 @@ class GameRecipe(Config):
     def __post_init__(self) -> None:
         tables: dict[str, type[Config]] = {"data": DataConfig, "watch": WatchConfig, "metrics": MetricsConfig}
         for key, kind in tables.items():
-            if isinstance(value := getattr(self, key), dict):
-                object.__setattr__(self, key, kind.from_dict(value))
+            self._table(key, kind)
             self._require(isinstance(getattr(self, key), kind), key, "a table")
         game: Any = self.game
         if isinstance(game, dict):
-            self._require("sampling" not in game, "game", "no table sampling: flip and max_span belong into [data]")
-            game = GameConfig.from_dict({**game, "sampling": self.data.sampling})
+            if "sampling" in game:
+                raise ConfigError("is no table here: flip and max_span belong into [data]", "game.sampling")
+            try:
+                game = GameConfig.from_dict({**game, "sampling": self.data.sampling})
+            except ConfigError as error:
+                table, _, key = error.key.partition(".")
+                raise ConfigError(error.text, f"data.{key}" if table == "sampling" else f"game.{error.key}".rstrip(".")) from None
         self._require(isinstance(game, GameConfig), "game", "a table")
         object.__setattr__(self, "game", replace(game, sampling=self.data.sampling))
         self._require(isinstance(self.name, str) and plain_name(self.name), "name", "letters, digits, '.', '_', '+' and '-'")
@@ -96,6 +100,9 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe | GameRecipe:
     """The recipe in a TOML file, of the game on clips if it has a table [game], with `changes` as for `Recipe.read`; raises RecipeError."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
+        if not values.keys() & {"game", "data", "train"}:
+            found = f"; found {', '.join(sorted(values))}" if values else ""
+            raise RecipeError(f"{path}: has neither a table [game] (for your own clips) nor [train] (for a world), so it is no recipe of vedit train{found}")
         if not values.keys() & {"game", "data"}:
             return Recipe.read(path, changes)
         for change in changes:

@@ -26,17 +26,17 @@ class MetricsConfig(Config):
     best: str = ""
 
     def __post_init__(self) -> None:
-        for key in ("names", "features"):
+        known_features = import_module("vedit.metrics.features").NAMES  # imported here: most recipes' settings need no metrics
+        for key, known in (("names", import_module("vedit.metrics").METRICS), ("features", known_features)):
             value: Any = getattr(self, key)
-            good = isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
-            self._require(good, key, "a list of names")
+            good = isinstance(value, list | tuple) and all(name in known for name in value)
+            self._require(good, key, f"a list of some of {', '.join(known)}")
             object.__setattr__(self, key, tuple(value))
         self._require_counts("every")
         self._require_counts("clips", least=2)
         self._require(isinstance(self.best, str), "best", "the name of a figure")
         family = self.best.partition("-")[0]
-        known = not self.best or family in self.names
-        self._require(known, "best", f"a figure of those in names ({', '.join(self.names) or 'none'}), such as fvd16-squeeze")
+        self._require(not self.best or family in self.names, "best", f"a figure of those in names ({', '.join(self.names) or 'none'}), such as fvd16-squeeze")
 
 
 def evaluator(cfg: MetricsConfig, data: str, device: str) -> Callable[[Generator], dict[str, float]] | None:
