@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,12 +19,15 @@ import torch
 
 import vedit.training_watch
 from stylegan_v import Generator, load_generator, save_generator
+from stylegan_v.archive import DataError
 from tests.tiny_game import MOTION, tiny_config, write_clips
 from vedit import video
+from vedit.data.check import check
 from vedit.progress import finish
 from vedit.training import RecipeError
 from vedit.training_game import GameRecipe, train_game
 from vedit.training_launch import TrainingStopped, launch
+from vedit.training_plan import plan_game
 from vedit.training_watch import Keeper, TrainingWarning
 
 ROOT = Path(__file__).parents[1]
@@ -68,6 +72,56 @@ def figures(out: Path) -> list[dict[str, Any]]:
         {key: value for key, value in line.items() if "_per_s" not in key and key != "memory_gib"}
         for line in lines(out)
     ]
+
+
+def spoiled(clips: Path, folder: Path, name: str, content: bytes = b"not an image") -> Path:
+    """A copy of the clips in which one file holds something else."""
+    shutil.copytree(clips, folder)
+    (folder / name).write_bytes(content)
+    return folder
+
+
+def test_a_frame_that_is_broken_is_found_before_the_first_step(clips: Path, tmp_path: Path) -> None:
+    data = spoiled(clips, tmp_path / "data", "clip-3/000017.png")
+    (data / "clip-4" / "000002.png").write_bytes((clips / "clip-4" / "000002.png").read_bytes()[:100])
+    wanted = r"clip-3/000017\.png is no image.* \(and 1 more such frames\).*vedit data check"
+    with pytest.raises(DataError, match=wanted):
+        finish(train_game(recipe(data), tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(DataError, match=wanted):
+        finish(plan_game(recipe(data)))
+    assert not finish(check(data)).ok  # they agree
+
+
+def test_a_data_set_is_read_through_once_as_long_as_it_stays_as_it_is(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(clips, data)
+    seen = [step.stage for step in train_game(recipe(data), tmp_path / "one")]
+    assert "read" in seen
+    seen = [step.stage for step in train_game(recipe(data), tmp_path / "two")]
+    assert "read" not in seen
+    (data / "clip-0" / "000000.png").write_bytes((data / "clip-0" / "000001.png").read_bytes())
+    seen = [step.stage for step in train_game(recipe(data), tmp_path / "three")]
+    assert "read" in seen
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    (tmp_path / "file").write_text("no folder can be made here")
+    finish(train_game(recipe(data), tmp_path / "four"))
+
+
+def test_a_frame_that_breaks_while_in_use_keeps_the_run(clips: Path, tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(clips, data)
+    unbroken = finish(train_game(recipe(data), tmp_path / "unbroken"))
+    with pytest.raises(RecipeError, match="put a whole file there .* --resume"):
+        for step in train_game(recipe(data, save_every=100), out):
+            if step.stage == "train" and step.done == 3:
+                for file in data.glob("clip-*/*.png"):
+                    file.write_bytes(b"")
+    shutil.rmtree(data)
+    shutil.copytree(clips, data)
+    path = finish(train_game(recipe(data, save_every=100), out, resume=True))
+    pairs = zip(load_generator(path).parameters(), load_generator(unbroken).parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
 
 
 def test_the_best_is_kept_by_a_figure_with_whatever_features_it_has(tmp_path: Path) -> None:

@@ -15,10 +15,11 @@ from stylegan_v.config import Config, ConfigError
 from stylegan_v.data import ClipDataset
 from stylegan_v.game import Game, GameEvent, check_clips
 from stylegan_v.game_config import GameConfig, SamplingConfig
-from stylegan_v.game_draws import real_sampler
+from stylegan_v.game_draws import real_sampler, usable_clips
 from stylegan_v.game_state import begin_with
 from stylegan_v.ranks import Ranks
 from stylegan_v.snapshot import SnapshotError
+from vedit.data.reading import known_whole, read_through, remember_whole
 from vedit.models.generators import NoGenerator, find_generator
 from vedit.models.registry import UnknownModel
 from vedit.models.store import plain_name
@@ -122,16 +123,19 @@ def train_game(
     """Play the game of a recipe in the folder `out`; returns the path of the trained generator (its moving average).
 
     Writes `state.pt` (the whole state, exact resume), `NAME.safetensors` (the generator so far), `snapshots/`, `log.jsonl`, sheets and
-    sample videos; of several processes the first one does. `evaluate` replaces the recipe's metrics. Raises RecipeError, DataError, TrainingDiverged.
+    sample videos; of several processes the first one does. All frames are read through first, which is done once for a data set.
+    `evaluate` replaces the recipe's metrics. Raises RecipeError, DataError, TrainingDiverged.
     """
     ranks = ranks or Ranks()
     clips = fitting_clips(recipe)
     try:
         game = Game(recipe.game, clips, ranks=ranks, device=device, workers=recipe.data.workers)
     except (DataError, ConfigError) as error:
+        clips.close()
         raise RecipeError(f"{recipe.data.path}: {error}") from None
     try:
         _begin(game, recipe, out, resume)
+        yield from whole(clips, recipe, ranks)
         ranks.wait()  # nobody writes before all could begin
         return (yield from _run(game, recipe, out, evaluate))
     finally:
@@ -154,6 +158,10 @@ def _run(game: Game, recipe: GameRecipe, out: Path, evaluate: Evaluate | None) -
                     game.save(out / "state.pt")
             note = " ".join(f"{key} {event.figures[key]:.3f}" for key in ("generator", "discriminator") if key in event.figures)
             yield Progress("train", event.step, total, note)
+    except DataError as error:  # all was read through before, so it has changed since
+        if game.healthy and game.ranks.size == 1:  # the others would wait for a process that has failed
+            game.save(out / "state.pt")
+        raise RecipeError(f"{error}; put a whole file there under the same name, then go on with --resume") from None
     finally:
         if desk is not None:
             desk.watch.close()
@@ -233,6 +241,17 @@ def fitting_clips(recipe: GameRecipe) -> ClipDataset:
         path = str(clips.path)
         raise RecipeError(f"{error}" if str(error).startswith(path) else f"{path}: {error}") from None
     return clips
+
+
+def whole(clips: ClipDataset, recipe: GameRecipe, ranks: Ranks) -> Task[None]:
+    """Read the clips that a training can meet, each process its share, unless that was done before; raises DataError for a broken frame."""
+    usable = usable_clips(recipe.game, clips)
+    if known_whole(clips, usable):
+        return
+    yield from read_through(clips, usable[ranks.rank :: ranks.size], recipe.data.workers)
+    ranks.wait()
+    if ranks.first:
+        remember_whole(clips, usable)
 
 
 def holds_videos(path: Path) -> bool:

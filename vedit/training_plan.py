@@ -16,7 +16,7 @@ from stylegan_v.training import Trainer
 from vedit.memory import peak_memory
 from vedit.progress import Progress, Task
 from vedit.training import PairedWorld, Recipe
-from vedit.training_game import GameRecipe, fitting_clips
+from vedit.training_game import GameRecipe, fitting_clips, whole
 from vedit.worlds import world
 
 FEW = 4  # clips
@@ -107,13 +107,14 @@ class GamePlan:
 def plan_game(recipe: GameRecipe, device: str = "cpu", processes: int = 1) -> Task[GamePlan]:
     """Try steps of a game without R1 and with it, a micro-batch each, on clips of noise; nothing is written.
 
-    A data set, where the recipe names one, is opened to see that it fits; RecipeError where it does not. On the CPU, where only memory
+    A data set, where the recipe names one, is read through to see that it fits; RecipeError or DataError where it does not. On the CPU, where only memory
     depends on it, at most four clips make up that micro-batch.
     """
     _, micro = shares(recipe.game, Ranks(0, processes))  # raises where the batch does not divide
     micro = min(micro, FEW) if device == "cpu" else micro
     if recipe.data.path:
-        fitting_clips(recipe).close()
+        with fitting_clips(recipe) as clips:
+            yield from whole(clips, recipe, Ranks())
     tried = replace(recipe.game, batch=micro, micro_batch=0, head_start=0.0, r1_interval=2)
     cfg = replace(tried, r1_gamma=recipe.game.gamma, ema_kimg=1.0, ada=replace(recipe.game.ada, p=0.2))
     yield Progress("plan", 0, TRIED)

@@ -66,6 +66,11 @@ def features_dir() -> Path:
     return _cache_home() / "vedit" / "features"
 
 
+def checked_dir() -> Path:
+    """Folder that tells which data sets were read through and found whole: `vedit/checked` in the user's cache."""
+    return _cache_home() / "vedit" / "checked"
+
+
 def search_path() -> list[Path]:
     """Folders that are searched, in order: those of VEDIT_MODEL_PATH, vedit's cache, torch's own cache of weights."""
     named = [Path(folder).expanduser() for folder in os.environ.get("VEDIT_MODEL_PATH", "").split(os.pathsep) if folder]
