@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+HERE = "./"  # what some programs begin every name with
 MAX_DEPTH = 16  # folders within folders
 MAX_NAME = 1024  # characters of a path
 
@@ -132,11 +133,17 @@ class Zip:
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise DataError(f"{self.path} is no zip that can be read ({error}); give a folder of clips or a whole zip of one") from None
 
+    def _info(self, name: str) -> zipfile.ZipInfo:
+        file = self._file()
+        return file.getinfo(name if name in file.NameToInfo else HERE + name)
+
     def entries(self) -> list[Entry]:
         """All files of the zip."""
         found: dict[str, Entry] = {}
         for info in self._file().infolist():
-            name = _checked(info.filename.rstrip("/"), self.path)
+            if info.filename == HERE:
+                continue
+            name = _checked(info.filename.removeprefix(HERE).rstrip("/"), self.path)
             if stat.S_ISLNK(info.external_attr >> 16):
                 raise DataError(f"{self.path}: {name} is a link, which may lead anywhere; put the file itself there")
             if info.is_dir() or _hidden(name):
@@ -152,7 +159,7 @@ class Zip:
         """The bytes of a file, whose CRC is checked; never more than the listing declares."""
         _check_size(self.path, entry, most)
         try:
-            info = self._file().getinfo(entry.name)
+            info = self._info(entry.name)
             if (info.file_size, info.CRC) != (entry.size, entry.mark):
                 raise DataError(f"{self.path} has changed while in use ({entry.name} is another file now); start again")
             with self._file().open(info) as file:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+OTHER_SUFFIXES = (".avif", ".bmp", ".gif", ".heic", ".ppm", ".tif", ".tiff")  # images that are not read
 FORMATS = ("JPEG", "PNG", "WEBP")  # by Pillow's names; its readers of rarer formats are not let near untrusted files
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr")  # eight bits a channel
 MAX_IMAGE = 64 << 20  # bytes
@@ -63,6 +64,9 @@ class ClipDataset:
         entries = archive.entries()
         images = [entry for entry in entries if entry.name.lower().endswith(SUFFIXES)]
         self.files = _clips_of(images, self.notes)
+        if others := [entry.name for entry in entries if entry.name.lower().endswith(OTHER_SUFFIXES)]:
+            text = f"is not read, as {len(others)} images of kinds other than {', '.join(SUFFIXES)}; `vedit data prepare` takes them"
+            self.notes.append(Problem(others[0], text))
         self.names = list(self.files)
         self.lengths = [len(files) for files in self.files.values()]
         if not self.names:
@@ -201,7 +205,7 @@ class ClipDataset:
             return 0, none
         table = min(tables, key=lambda entry: (entry.name.count("/"), entry.name))
         try:
-            labels = _parse_labels(self.archive.read(table, MAX_LABELS), table.name.removesuffix("dataset.json"))
+            classes, labels = _parse_labels(self.archive.read(table, MAX_LABELS), table.name.removesuffix("dataset.json"))
         except DataError as error:
             self.problems.append(Problem(table.name, str(error).removeprefix(f"{self.path}: ")))
             return 0, none
@@ -217,7 +221,7 @@ class ClipDataset:
                 continue
             what = "has no label" if not given else f"has frames of {len(given)} different labels"
             self.problems.append(Problem(name, f"{what} in {table.name}; wanted one for each clip"))
-        return _label_size(labels), none
+        return max(classes, _label_size(labels)), none
 
 
 def _by(size: tuple[int, int]) -> str:
@@ -245,8 +249,11 @@ def _clips_of(images: Sequence[Entry], notes: list[Problem]) -> dict[str, list[E
     return {name: sorted(clips[name], key=lambda entry: natural_order(entry.name)) for name in sorted(clips, key=natural_order)}
 
 
-def _parse_labels(data: bytes, folder: str) -> dict[str, Label]:
-    """The label of every name in a dataset.json that lies in `folder`, empty for {"labels": null}; raises DataError."""
+def _parse_labels(data: bytes, folder: str) -> tuple[int, dict[str, Label]]:
+    """How many classes a dataset.json names (0: it does not say), and the label of every name in it; raises DataError.
+
+    The names are those of files in `folder`; {"labels": null} has none.
+    """
     wanted = 'wanted {"labels": [["video/000000.jpg", 3], …]} with classes or lists of numbers, or null'
     try:
         content = json.loads(data)
@@ -254,7 +261,8 @@ def _parse_labels(data: bytes, folder: str) -> dict[str, Label]:
         raise DataError(f"is no JSON; {wanted}") from None
     pairs = content.get("labels") if isinstance(content, dict) else content
     if pairs is None and isinstance(content, dict):
-        return {}
+        return 0, {}
+    named = content.get("classes") if isinstance(content, dict) else None
     pairs = list(pairs.items()) if isinstance(pairs, dict) else pairs
     if not isinstance(pairs, list) or not all(isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs):
         raise DataError(f"holds no list of pairs of name and label; {wanted}")
@@ -266,7 +274,10 @@ def _parse_labels(data: bytes, folder: str) -> dict[str, Label]:
         if label is None or first is None or not _alike(label, first):
             raise DataError(f"has the label {str(value)[:60]!r} for {name!r}, unlike the others or no label; {wanted}")
         labels[folder + name.strip("/")] = label
-    return labels
+    classes = len(named) if isinstance(named, list) and isinstance(first, int) else 0
+    if classes > MAX_CLASSES:
+        raise DataError(f"names {classes} classes; at most {MAX_CLASSES} are read")
+    return classes, labels
 
 
 def _is_class(value: object) -> bool:

@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,9 @@ from tests.commands import Vedit, one_line_error
 from vedit.data.check import Checked, check
 from vedit.data.synth import synth
 from vedit.progress import finish
+from vedit.training_game import GameRecipe, read_recipe
+
+RECIPES = Path(__file__).parents[1] / "recipes"
 
 
 def told(found: Checked) -> str:
@@ -159,6 +163,61 @@ def test_short_clips_are_skipped_and_the_rest_is_used(tmp_path: Path) -> None:
     assert (found.frames, found.median_length, found.resolution) == (13, 6.5, 8)
     assert ClipSampler(ClipDataset.open(path), 3, 1).usable == [0, 2]
     train(path)
+
+
+def test_a_broken_frame_in_a_clip_that_is_skipped_does_no_harm(tmp_path: Path) -> None:
+    path = write(tmp_path / "set.zip", clips([4, 2, 9]) | {"v1/000001.png": b"no picture"})
+    found = finish(check(path))
+    assert found.ok and [clip.state for clip in found.clips] == ["used", "skipped", "used"]
+    assert "000001.png is no image" in found.clips[1].notes[0]
+    train(path)
+
+
+def test_a_check_for_a_recipe_asks_what_the_recipe_asks(vedit: Vedit, tmp_path: Path) -> None:
+    mocogan, plain = (read_recipe(RECIPES / f"ablation-{name}-32.toml") for name in ("mocogan", "stylegan-v"))
+    assert isinstance(mocogan, GameRecipe) and isinstance(plain, GameRecipe)
+    path = write(tmp_path / "set.zip", clips([16, 16], (32, 32)))
+    assert finish(check(path, game=mocogan.game)).ok  # sixteen frames that follow each other
+    assert "no clip has the 17 frames" in told(finish(check(path, frames=16)))
+    short = write(tmp_path / "short.zip", clips([15, 15], (32, 32)))
+    assert "no clip has the 16 frames" in told(finish(check(short, game=mocogan.game))) and finish(check(short, game=plain.game)).ok
+    small = write(tmp_path / "small.zip", clips([16, 16]))
+    assert "wanted at least 32x32" in told(finish(check(small, game=plain.game)))
+    labelled = GameRecipe.from_dict({**plain.to_dict(), "game": one_class_more(plain.to_dict()["game"])})
+    assert "labels of size 0, the networks c_dim 3" in told(finish(check(path, game=labelled.game)))
+    assert "training will use it" in vedit("data", "check", str(path), "--recipe", str(RECIPES / "ablation-mocogan-32.toml")).stdout
+    assert "takes no data set" in one_line_error(vedit("data", "check", str(path), "--recipe", str(RECIPES / "skies-2.toml")))
+
+
+def one_class_more(game: dict[str, Any]) -> dict[str, Any]:
+    return {**game, **{key: {**game[key], "c_dim": 3} for key in ("generator", "discriminator")}}
+
+
+@pytest.mark.parametrize("frames", [0, 99])
+def test_numbers_of_frames_that_cannot_be_drawn_are_refused(frames: int, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"found {frames} frames"):
+        finish(check(write(tmp_path / "set.zip", clips([4])), frames=frames))
+
+
+def test_videos_and_images_of_other_kinds_are_pointed_out(tmp_path: Path) -> None:
+    (tmp_path / "films" / "below").mkdir(parents=True)
+    (tmp_path / "films" / "below" / "a.mp4").write_bytes(b"")
+    assert "vedit data prepare" in told(finish(check(tmp_path / "films")))
+    found = finish(check(write(tmp_path / "set.zip", clips([4, 4]) | {"v7/0.bmp": b"BM", "v7/1.bmp": b"BM"})))
+    assert found.ok and "v7/0.bmp: is not read, as 2 images of kinds other than .jpg" in found.notes[0]
+
+
+def test_names_that_begin_with_a_dot_and_a_slash_are_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "set.zip", {"./" + name: data for name, data in clips([4, 3]).items()})
+    found = finish(check(path))
+    assert found.ok and [clip.name for clip in found.clips] == ["v0", "v1"]
+    train(path)
+
+
+def test_classes_without_a_clip_keep_their_place(tmp_path: Path) -> None:
+    named = json.dumps({"classes": ["a", "b", "c"], "labels": [["v0", 0], ["v1", 1]]}).encode()
+    with ClipDataset.open(write(tmp_path / "set.zip", clips([3, 3]) | {"dataset.json": named})) as dataset:
+        assert dataset.c_dim == 3 and dataset.label(1).tolist() == [0, 1, 0]
 
 
 def test_a_resolution_that_no_network_has_is_refused_unless_another_is_asked_for(tmp_path: Path) -> None:

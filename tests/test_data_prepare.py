@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
 import sys
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -25,12 +27,16 @@ from vedit.cli import app
 from vedit.data.likeness import near_duplicates, signature, thumbnail
 from vedit.data.prepare import prepare
 from vedit.data.sources import PreparationError, find_sources
+from vedit.data.store import read_manifest
 from vedit.pixels import save_png, to_pixels
 from vedit.progress import finish
+from vedit.training_game import GameRecipe, open_clips, read_recipe
+from vedit.training_watch import TrainingWarning
 from vedit.worlds import world
 
 SIDE = 32
-GUIDE = (Path(__file__).parents[1] / "recipes" / "DATA.md").read_text(encoding="utf-8")
+GUIDE_FOLDER = Path(__file__).parents[1] / "recipes"
+GUIDE = (GUIDE_FOLDER / "DATA.md").read_text(encoding="utf-8")
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", GUIDE, flags=re.DOTALL) for line in block.splitlines()]
 
 
@@ -146,6 +152,15 @@ def test_a_killed_run_goes_on_and_a_finished_one_is_left_alone(films: Path, tmp_
         assert len(list((tmp_path / "set" / f"{name}-0000").glob("*.jpg"))) >= 20
 
 
+def test_clips_of_a_run_with_other_settings_that_was_killed_while_writing_are_not_kept(films: Path, tmp_path: Path) -> None:
+    for progress in prepare([films], tmp_path / "set", size=2 * SIDE, scenes=False):
+        if progress.stage == "write" and progress.done == 2:
+            break  # killed with two clips of the larger size in place
+    finish(prepare([films / "walk"], tmp_path / "set", size=SIDE, scenes=False))
+    finish(prepare([films / "walk"], tmp_path / "plain", size=SIDE, scenes=False))
+    assert contents(tmp_path / "set") == contents(tmp_path / "plain")
+
+
 def test_the_number_of_workers_changes_nothing(films: Path, tmp_path: Path) -> None:
     for workers in (1, 2):
         finish(prepare([films], tmp_path / f"{workers}.zip", size=SIDE, scenes=False, workers=workers))
@@ -157,6 +172,56 @@ def test_folders_are_classes_when_asked(films: Path, tmp_path: Path) -> None:
     dataset = ClipDataset.open(made.path)
     assert made.classes == ["run", "walk"] and dataset.names == ["run-a-0000", "walk-a-0000", "walk-b_2-0000"]
     assert [dataset.label(clip).tolist() for clip in range(3)] == [[1, 0], [0, 1], [0, 1]]
+
+
+def test_a_class_without_a_clip_is_named_and_counted(films: Path, tmp_path: Path) -> None:
+    shutil.copytree(films, tmp_path / "in")
+    film(tmp_path / "in" / "zoom" / "a.mp4", [range(5)])
+    made = finish(prepare([tmp_path / "in"], tmp_path / "set.zip", size=SIDE, scenes=False, labels="folder"))
+    assert made.notes == ["class 'zoom' has no clip"] and ClipDataset.open(made.path).c_dim == 3
+
+
+def test_rates_are_kept_and_a_training_at_another_one_is_warned(films: Path, tmp_path: Path) -> None:
+    made = finish(prepare([films], tmp_path / "set.zip", size=SIDE, scenes=False))
+    assert {clip["fps"] for clip in read_manifest(made.path)["clips"]} == {25.0}  # type: ignore[index]
+    settings = ["game.generator.resolution=32", "game.discriminator.resolution=32", f"data.path={made.path}"]
+    recipe = read_recipe(GUIDE_FOLDER / "laptop-64.toml", settings)
+    assert isinstance(recipe, GameRecipe)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        open_clips(recipe).close()
+    faster = read_recipe(GUIDE_FOLDER / "laptop-64.toml", [*settings, "game.generator.fps=30"])
+    assert isinstance(faster, GameRecipe)
+    with pytest.warns(TrainingWarning, match=r"runs at 25 frames/s, the generator's clock at 30.*fps=25, or prepare them with --fps 30"):
+        open_clips(faster).close()
+
+
+@pytest.mark.parametrize("out", [".", "/", ".."])
+def test_a_place_that_is_no_data_sets_own_is_refused(out: str, films: Path) -> None:
+    with pytest.raises(PreparationError, match="a folder of its own"):
+        finish(prepare([films], out, size=SIDE, scenes=False))
+
+
+def test_a_folder_named_zip_is_refused_before_the_work(films: Path, tmp_path: Path) -> None:
+    (tmp_path / "set.zip").mkdir()
+    with pytest.raises(PreparationError, match="is a folder"):
+        next(prepare([films], tmp_path / "set.zip", size=SIDE, scenes=False))
+
+
+def test_a_face_at_a_place_is_no_crop_of_many_videos(films: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="crop is 'face@10,10'"):
+        finish(prepare([films], tmp_path / "set.zip", crop="face@10,10"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes, links and names of any bytes are POSIX")
+def test_pipes_links_to_nothing_and_strange_names_do_not_end_the_work(films: Path, tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    shutil.copytree(films / "walk", source)
+    os.mkfifo(source / "pipe.mp4")
+    (source / "gone.mp4").symlink_to(source / "nothing.mp4")
+    shutil.copy(films / "run" / "a.mp4", os.fsencode(source) + b"/ok\xff.mp4")
+    made = finish(prepare([source], tmp_path / "set.zip", size=SIDE, scenes=False))
+    assert made.clips == 3
 
 
 def test_what_cannot_be_read_is_left_out_by_name_and_a_copy_too(films: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,16 +21,18 @@ from stylegan_v.game_state import begin_with
 from stylegan_v.ranks import Ranks
 from stylegan_v.snapshot import SnapshotError
 from vedit.data.reading import known_whole, read_through, remember_whole
+from vedit.data.sources import holds_videos
+from vedit.data.store import read_manifest
 from vedit.models.generators import NoGenerator, find_generator
 from vedit.models.registry import UnknownModel
 from vedit.models.store import plain_name
 from vedit.progress import Progress, Task
 from vedit.training import Recipe, RecipeError, overrule
 from vedit.training_metrics import MetricsConfig, evaluator
-from vedit.training_watch import Keeper, Watch, WatchConfig
+from vedit.training_watch import Keeper, TrainingWarning, Watch, WatchConfig
 
+RATES_DIFFER = 0.02
 Evaluate = Callable[[Generator], dict[str, float]]
-VIDEOS = frozenset(".3gp .avi .flv .gif .m4v .mkv .mov .mp4 .mpeg .mpg .ogv .ts .webm .wmv".split())
 
 
 @dataclass(frozen=True)
@@ -225,9 +228,26 @@ def open_clips(recipe: GameRecipe) -> ClipDataset:
         made = f"{path.stem or 'clips'}.zip"
         raise RecipeError(f"{path} holds videos, wanted clips as frames; run `vedit data prepare {path} -o {made} --size {size}`, then give --data {made}")
     try:
-        return ClipDataset.open(path, resolution=size)
+        clips = ClipDataset.open(path, resolution=size)
     except DataError as error:
         raise RecipeError(f"{error} (`vedit data check {path}` tells more)") from error
+    _compare_rates(path, recipe.game.generator.fps)
+    return clips
+
+
+def _compare_rates(path: Path, fps: float) -> None:
+    """Warn where a data set that `vedit data prepare` made runs at another rate than the generator's clock."""
+    clips = (read_manifest(path) or {}).get("clips")
+    rates = sorted(clip["fps"] for clip in clips if "fps" in clip) if isinstance(clips, list) else []
+    if not rates or max(rates[-1] / fps, fps / rates[0]) < 1 + RATES_DIFFER:
+        return
+    if rates[-1] / rates[0] < 1 + RATES_DIFFER:
+        remedy = f"set game.generator.fps={rates[0]:g}, or prepare them with --fps {fps:g}"
+        found = f"at {rates[0]:g}"
+    else:
+        remedy, found = f"prepare them with --fps {fps:g}", f"at {rates[0]:g} to {rates[-1]:g}"
+    what = f"{path} runs {found} frames/s, the generator's clock at {fps:g}: what it makes would play at another speed; {remedy}"
+    warnings.warn(what, TrainingWarning, stacklevel=3)
 
 
 def fitting_clips(recipe: GameRecipe) -> ClipDataset:
@@ -252,10 +272,3 @@ def whole(clips: ClipDataset, recipe: GameRecipe, ranks: Ranks) -> Task[None]:
     ranks.wait()
     if ranks.first:
         remember_whole(clips, usable)
-
-
-def holds_videos(path: Path) -> bool:
-    """Whether there is a video where a data set is wanted."""
-    if path.is_dir():
-        return any(entry.suffix.lower() in VIDEOS for entry in path.iterdir())
-    return path.suffix.lower() in VIDEOS

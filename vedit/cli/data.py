@@ -12,6 +12,7 @@ from vedit.cli.console import Console, table
 from vedit.cli.options import AsJson, Quiet
 
 if TYPE_CHECKING:
+    from stylegan_v.game_config import GameConfig
     from vedit.data.check import Checked
     from vedit.data.prepare import Prepared
 
@@ -111,6 +112,10 @@ def check(
             metavar="N", help="Of the recipe's generator; the data set's own if left out.", show_default=False
         ),
     ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option("--recipe", metavar="FILE", help="A recipe that the data is for; takes the place of --frames and --resolution.", show_default=False),
+    ] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -118,12 +123,14 @@ def check(
 
     \b
       vedit data check talks.zip
+      vedit data check talks.zip --recipe recipes/custom-256.toml
       vedit data check ucf/ --frames 2 --resolution 128 --json
     """
     from vedit.data.check import check as run
 
     console = Console(quiet, as_json)
-    found = console.run(run(dataset, frames=frames, resolution=resolution))
+    game = _game_of(recipe) if recipe else None
+    found = console.run(run(dataset, frames=frames, resolution=resolution, game=game))
     _show_checked(console, found)
     if not found.ok:
         raise typer.Exit(1)
@@ -166,6 +173,16 @@ def synth(
     _show_prepared(console, console.run(task))
 
 
+def _game_of(recipe: Path) -> GameConfig:
+    """What a recipe for one's own clips asks of them."""
+    from vedit.training_game import GameRecipe, read_recipe
+
+    found = read_recipe(recipe)
+    if not isinstance(found, GameRecipe):
+        raise typer.BadParameter(f"{recipe} trains on a drawn world and takes no data set")
+    return found.game
+
+
 def _show_prepared(console: Console, made: Prepared) -> None:
     lines = [
         f"{made.path}: {made.clips:,} clip{'s' * (made.clips != 1)}, {made.frames:,} frames"
@@ -193,7 +210,7 @@ def _show_checked(console: Console, found: Checked) -> None:
     )
     lines += _first([f"problem: {problem}" for problem in found.problems])
     skipped = sum(clip.state == "skipped" for clip in found.clips)
-    about = f"{len(found.used)} clips used, {skipped} skipped, {found.frames:,} frames, median length {found.median_length:g}"
+    about = f"{len(found.used)} clip{'s' * (len(found.used) != 1)} used, {skipped} skipped, {found.frames:,} frames, median length {found.median_length:g}"
     classes = (
         f", {found.c_dim} classes" if found.classes else f", labels of {found.c_dim} numbers" if found.c_dim else ""
     )

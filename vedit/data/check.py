@@ -12,12 +12,16 @@ from typing import Literal
 
 from stylegan_v.archive import DataError
 from stylegan_v.config import ConfigError, GeneratorConfig
-from stylegan_v.data import ClipDataset, ClipSampler, shortest
+from stylegan_v.data import ClipDataset, shortest
+from stylegan_v.game import check_clips
+from stylegan_v.game_config import GameConfig
 from vedit.data.cutting import counted
 from vedit.data.likeness import Signature, near_duplicates, signature, thumbnail
+from vedit.data.sources import holds_videos
 from vedit.progress import Progress, Task
 
 FRAMES = 3  # a clip shows the discriminator, unless a recipe says otherwise
+MAX_SPAN = 32  # frames that they lie apart at the most, likewise
 MAX_TOLD = 20  # problems of one clip
 
 
@@ -36,6 +40,14 @@ class CheckedClip:
         self.state = "refused"
         if len(self.reasons) < MAX_TOLD:
             self.reasons.append(reason)
+
+    def broken(self, reason: str) -> None:
+        """Add a frame that cannot be read, which in a clip that is skipped does no harm."""
+        if self.state == "skipped":
+            if len(self.notes) < MAX_TOLD:
+                self.notes.append(reason)
+        else:
+            self.refuse(reason)
 
 
 @dataclass
@@ -76,13 +88,19 @@ class Checked:
         return float(median([clip.frames for clip in self.used] or [0]))
 
 
-def check(path: Path | str, *, frames: int = FRAMES, resolution: int | None = None) -> Task[Checked]:
+def check(path: Path | str, *, frames: int = FRAMES, resolution: int | None = None, game: GameConfig | None = None) -> Task[Checked]:
     """Read every frame of a data set as a training with `frames` frames a clip does; what is wrong is in the result, never raised.
 
-    `resolution` is that of the generator, the data set's own if left out. Raises DataError where there is nothing at `path`, ValueError for
-    numbers of frames that cannot be drawn.
+    `resolution` is that of the generator, the data set's own if left out. `game` takes the place of both: the check is then what that recipe
+    asks for, labels and MoCoGAN's consecutive frames included. Raises DataError where there is nothing at `path`, and for numbers of frames
+    that cannot be drawn.
     """
-    least = shortest(frames)
+    if game is not None:
+        frames, resolution = game.num_frames, game.generator.resolution
+    try:
+        least = frames if game is not None and game.consecutive else shortest(frames, MAX_SPAN if game is None else game.sampling.max_span)
+    except ValueError as error:
+        raise DataError(str(error)) from None
     result = Checked(Path(path))
     try:
         dataset = ClipDataset.survey(path, resolution=resolution)
@@ -95,6 +113,8 @@ def check(path: Path | str, *, frames: int = FRAMES, resolution: int | None = No
         result.resolution, result.c_dim, result.hash = dataset.resolution, dataset.c_dim, dataset.hash
         result.clips = [CheckedClip(name, length) for name, length in zip(dataset.names, dataset.lengths, strict=True)]
         _judge(dataset, result, frames, least)
+        if game is not None:
+            _judge_labels(dataset, result, game)
         yield from _read_all(dataset, result)
     return result
 
@@ -106,9 +126,8 @@ def _without(text: str, path: Path | str) -> str:
 def _judge(dataset: ClipDataset, result: Checked, frames: int, least: int) -> None:
     """What is known before a frame is read: problems of the whole, clips that are too short, labels, numbers of frames."""
     clips = {clip.name: clip for clip in result.clips}
-    usable = set(dataset.usable(frames))
-    for index, clip in enumerate(result.clips):
-        if index not in usable:
+    for clip in result.clips:
+        if clip.frames < least:
             clip.state = "skipped"
             clip.reasons.append(f"{counted(clip.frames)}, training with {frames} a clip needs {least}")
         if gap := _gap([file.name for file in dataset.files[clip.name]]):
@@ -119,19 +138,29 @@ def _judge(dataset: ClipDataset, result: Checked, frames: int, least: int) -> No
         else:
             result.problems.append(str(problem))
     result.notes += [str(note) for note in dataset.notes]
+    if not dataset.names and holds_videos(dataset.path):
+        result.problems.append(f"holds videos; make clips of them with `vedit data prepare {dataset.path} -o DATASET`")
     try:
         if dataset.size != (0, 0):
             GeneratorConfig(resolution=dataset.resolution)
-        if dataset.names:
-            ClipSampler(dataset, frames, 1)
     except (ConfigError, DataError) as error:
         result.problems.append(_without(str(error), dataset.path))
+    if dataset.names and all(clip.state == "skipped" for clip in result.clips):
+        result.problems.append(f"no clip has the {least} frames that {frames} frames a clip need; give longer clips")
     if dataset.c_dim and not dataset.problems:
         labels = [dataset.label(clip) for clip in range(len(dataset))]
         if all(label.sum() == 1 and label.max() == 1 for label in labels):
             result.classes = dict(sorted(Counter(int(label.argmax()) for label in labels).items()))
             if empty := [number for number in range(dataset.c_dim) if number not in result.classes]:
                 result.notes.append(f"{len(empty)} of {dataset.c_dim} classes have no clip, such as {empty[0]}")
+
+
+def _judge_labels(dataset: ClipDataset, result: Checked, game: GameConfig) -> None:
+    """Labels that the recipe's networks do not have."""
+    try:
+        check_clips(game, dataset)
+    except DataError as error:
+        result.problems.append(_without(str(error), dataset.path))
 
 
 def _gap(names: list[str]) -> str:
@@ -158,7 +187,7 @@ def _read_all(dataset: ClipDataset, result: Checked) -> Task[None]:
             try:
                 pixels = dataset.frames(index, [frame])[0]
             except DataError as error:
-                clip.refuse(_without(str(error), dataset.path))
+                clip.broken(_without(str(error), dataset.path))
             else:
                 thumbnails.append(thumbnail(pixels))
                 digest.update(pixels.numpy().tobytes())

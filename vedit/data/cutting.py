@@ -17,13 +17,15 @@ from torch import Tensor
 
 from stylegan_v.config import Config
 from vedit import video
-from vedit.alignment import AlignmentError, Crops, extract, find_crops
+from vedit.alignment import AlignmentError, AlignmentWarning, Crops, extract, find_crops
 from vedit.data.likeness import signature, thumbnail
 from vedit.data.scenes import split
 from vedit.data.store import save_frame
 from vedit.progress import Progress, Task
 from vedit.timing import parse_rate
 from vedit.video import Frame, VideoError, VideoWarning
+
+TOLD = (VideoWarning, AlignmentWarning)  # warnings that are kept as notes
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class CutConfig(Config):
         self._require(self.format in ("jpg", "png"), "format", "'jpg' or 'png'")
         self._require(self.start is None or 0 <= self.start < math.inf, "start", "seconds of 0 or more")
         self._require(self.duration is None or 0 < self.duration < math.inf, "duration", "seconds above 0")
-        self._require(self.crop != "auto", "crop", "'center', 'face' or 'x,y,w,h'")
+        self._require(self.crop == "face" or not self.crop.startswith(("auto", "face")), "crop", "'center', 'face' or 'x,y,w,h'")
         find_crops([], self.crop if self.crop != "face" else "center")  # raises AlignmentError for what is no crop
         if self.fps is not None:
             parse_rate(self.fps)
@@ -90,15 +92,16 @@ def cut(source: Path, name: str, cfg: CutConfig, folder: Path) -> Task[dict[str,
     """
     result = Cut()
     with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always", VideoWarning)
+        for kind in TOLD:
+            warnings.simplefilter("always", kind)
         try:
             crops = (yield from _face_crops(source, cfg)) if cfg.crop == "face" else None
             yield from _write(source, name, cfg, folder, crops, result)
         except (VideoError, AlignmentError) as error:
             for clip in folder.iterdir():
                 shutil.rmtree(clip)
-            result = Cut(left_out=[{"source": str(source), "reason": str(error).removeprefix(str(source)).lstrip(": ")}])
-    result.notes += sorted({str(warning.message) for warning in said if issubclass(warning.category, VideoWarning)})
+            result = Cut(left_out=[{"source": str(source), "reason": str(error).removeprefix(str(source)).lstrip(":/ ")}])
+    result.notes += sorted({str(warning.message) for warning in said if issubclass(warning.category, TOLD)})
     return asdict(result)
 
 
@@ -177,5 +180,7 @@ class _Clip:
             if side < self.cfg.size:
                 result.notes.append(f"{self.folder.name}: a crop of {side:.0f} pixels was enlarged to {self.cfg.size}")
             crop = [[round(float(value), 3) for value in row] for row in self.matrix]
-            known = {"name": self.folder.name, "frames": self.frames, "crop": crop}
+            known: dict[str, Any] = {"name": self.folder.name, "frames": self.frames, "crop": crop}
+            if not self.source.is_dir():  # a folder's images have no times of their own
+                known["fps"] = round(self.frames / max(self.end - self.start, 1e-6), 3)
             result.clips.append(known | about | {"signature": signature(self.thumbnails).tobytes().hex()})

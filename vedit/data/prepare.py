@@ -99,7 +99,8 @@ def prepare(
         cuts = yield from _cut_all(store, found, keys, cfg, workers)
         manifest = {"key": key, "settings": cfg.to_dict()} | _chosen(cuts, found, groups, duplicates)
         part_of = {clip["name"]: part for part, made in zip(keys, cuts, strict=True) for clip in made["clips"]}
-        tables = {MANIFEST: json.dumps(manifest, indent=1, ensure_ascii=False)}
+        told = json.dumps(manifest, indent=1, ensure_ascii=False)
+        tables = {MANIFEST: told.encode(errors="backslashreplace").decode()}  # names of files may be no text: JSON's escapes hold them
         if groups:
             tables["dataset.json"] = _labels(manifest, format)
         yield from store.assemble([(part_of[clip["name"]], clip["name"]) for clip in manifest["clips"]], tables)
@@ -211,21 +212,22 @@ def _chosen(cuts: list[dict[str, Any]], sources: list[Source], groups: list[str]
     left_out = [item for made in cuts for item in made["left_out"]]
     if not kept:
         why = f"; the first: {left_out[0]['source']}: {left_out[0]['reason']}" if left_out else ""
-        raise PreparationError(f"no clip is left of {len(sources)} videos{why}")
+        raise PreparationError(f"no clip is left of {len(sources)} video{'s' * (len(sources) != 1)}{why}")
     return {
         "clips": kept,
         "left_out": left_out,
         "duplicates": [{"name": clips[j]["name"], "like": clips[i]["name"]} for j, i in doubles.items()],
         "notes": [
-            f"{source.path}: {note}" for made, source in zip(cuts, sources, strict=True) for note in made["notes"]
+            *(f"{source.path}: {note}" for made, source in zip(cuts, sources, strict=True) for note in made["notes"]),
+            *(f"class {name!r} has no clip" for i, name in enumerate(classes) if i not in {clip["class"] for clip in kept}),
         ],
         "classes": classes,
     }
 
 
 def _labels(manifest: dict[str, Any], form: str) -> str:
-    """dataset.json: the class of every frame."""
+    """dataset.json: the names of the classes, those without a clip too, and the class of every frame."""
     pairs = [
         [f"{clip['name']}/{i:06d}.{form}", clip["class"]] for clip in manifest["clips"] for i in range(clip["frames"])
     ]
-    return json.dumps({"labels": pairs})
+    return json.dumps({"classes": manifest["classes"], "labels": pairs})

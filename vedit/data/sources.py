@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from stylegan_v.data import natural_order
@@ -14,10 +15,11 @@ from vedit.errors import VeditError
 from vedit.workspace import stat_of
 
 VIDEOS = frozenset(
-    ".3gp .avi .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .vob .webm .wmv .y4m".split()
+    ".3gp .avi .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob .webm .wmv .y4m".split()
 )
 IMAGES = frozenset(".avif .bmp .jpeg .jpg .png .ppm .tif .tiff .webp".split())
 LONGEST_NAME = 80  # characters
+MAX_LISTED = 10_000  # entries of a folder that are looked at for videos
 
 
 class PreparationError(VeditError, ValueError):
@@ -67,7 +69,7 @@ def plain(text: str) -> str:
     >>> plain("Basket ball/v_01.take 2"), plain("../x")
     ('Basket_ball-v_01.take_2', 'x')
     """
-    name = re.sub(r"[^\w.-]", "_", text.replace("/", "-").replace(os.sep, "-"))
+    name = re.sub(r"[^\w.-]", "_", os.fsencode(text).decode(errors="replace").replace("/", "-").replace(os.sep, "-"))
     return name.strip("._-")[:LONGEST_NAME] or "video"
 
 
@@ -91,8 +93,15 @@ def _videos_in(folder: Path, out: Path | None) -> Iterator[Path]:
         if item.is_dir() and not item.is_symlink():
             if out is None or item.resolve() != out.resolve():
                 yield from _videos_in(item, out)
-        elif item.suffix.lower() in VIDEOS:
+        elif item.suffix.lower() in VIDEOS and item.is_file():  # no pipe, no link to nothing
             yield item
+
+
+def holds_videos(path: Path) -> bool:
+    """Whether there is a video where a data set is wanted, or in a folder below."""
+    if path.is_dir():
+        return any(file.suffix.lower() in VIDEOS for file in islice(path.rglob("*"), MAX_LISTED))
+    return path.suffix.lower() in VIDEOS
 
 
 def _identity(path: Path) -> str:

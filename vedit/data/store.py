@@ -28,6 +28,8 @@ class Store:
     """The place of a data set, and the folder beside it where its parts wait. A part is a folder of clips and a record of them."""
 
     def __init__(self, out: Path) -> None:
+        if not out.name or out.name == "..":
+            raise PreparationError(f"found {str(out)!r} as the place of a data set; give a folder of its own, or a .zip, such as -o clips.zip")
         self.out = out
         self.waiting = out.with_name(f".{out.name}.parts")
 
@@ -43,6 +45,8 @@ class Store:
         """
         if not self.out.parent.is_dir():
             raise PreparationError(f"there is no folder {self.out.parent} to write {self.out.name} to; make it first")
+        if self.zipped and self.out.is_dir():
+            raise PreparationError(f"{self.out} is a folder, and a name that ends in .zip is written as a file; remove it or choose another place with -o")
         if not self.out.exists() or (self.out.is_dir() and not any(self.out.iterdir())):
             return None
         manifest = read_manifest(self.out)
@@ -81,6 +85,8 @@ class Store:
 
     def assemble(self, clips: Sequence[tuple[str, str]], tables: Mapping[str, str]) -> Task[None]:
         """Write the data set out of clips (key of the part, name) and JSON tables (file name, text), and remove what waited."""
+        for left in self.out.parent.glob(f".{self.out.name}.*.part"):  # of a run that was killed while writing
+            left.unlink()
         if self.zipped:
             yield from self._zip(clips, tables)
         else:
@@ -99,11 +105,11 @@ class Store:
 
     def _folder(self, clips: Sequence[tuple[str, str]], tables: Mapping[str, str]) -> Task[None]:
         whole, old = self.waiting / "whole", self.waiting / "old"
-        whole.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(whole, ignore_errors=True)  # of a run that was killed here, perhaps with other settings
+        whole.mkdir(parents=True)
         for done, (key, name) in enumerate(clips):
             yield Progress("write", done, len(clips))
-            if not (whole / name).exists():  # moved there by a run that was killed
-                os.replace(self.waiting / key / name, whole / name)
+            shutil.copytree(self.waiting / key / name, whole / name, copy_function=_same_file)  # the part stays whole, whatever happens
         for name, text in tables.items():
             write_text(whole / name, text)
         if self.out.exists():
@@ -111,6 +117,15 @@ class Store:
             os.replace(self.out, old)
         os.replace(whole, self.out)
         yield Progress("write", len(clips), len(clips))
+
+
+def _same_file(source: str, target: str) -> str:
+    """A second name for a file, or a copy where the file system has no such thing."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
 
 
 def read_manifest(path: Path) -> dict[str, Any] | None:

@@ -18,13 +18,13 @@ from stylegan_v.data import ClipDataset
 from stylegan_v.metrics.windows import Choice, Choices, Window, choose_frames, choose_windows
 from vedit import models, video
 from vedit.alignment import extract
+from vedit.data.sources import VIDEOS
 from vedit.errors import VeditError
 from vedit.pixels import from_pixels
 from vedit.worlds import NAMES as WORLDS
 from vedit.worlds import world
 from vedit.worlds.base import World
 
-VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ogv", ".wmv", ".flv", ".gif", ".ts", ".mxf")
 MOMENTS = 128  # frames of an endless clip out of which single frames are drawn, as many as the longest window has
 SEEDS = 1 << 30
 TOGETHER = 32  # frames rendered at a time
