@@ -17,7 +17,7 @@ from stylegan_v.config import Config
 
 FROZEN = 0.05  # of the real clips' motion energy, whose median over 8 clips varies fivefold from draw to draw
 RETURNING = 0.5  # of how much the real clips have changed after a period, beside the largest change within it
-PERIODS = (2, 3, 4)  # frames
+SHORT = 4  # frames of a period that is seen many times
 SHAKY, SHAKY_LEAST = 0.4, 0.25  # of the way from the real clips' shakiness to that of independent frames, and so much at least
 INDEPENDENT = 3.0  # shakiness of frames that have nothing to do with each other
 ALIKE = 0.1  # of the real clips' squared distances
@@ -46,11 +46,11 @@ class ClipFigures(Config):
     """What `measure` finds in N clips, medians over clips unless said otherwise; plain numbers, to be kept with a run.
 
     `motion` is the mean squared difference of neighbouring frames; `shakiness` the mean squared second difference beside it (0 for
-    even motion, 3 for independent frames, 4 for alternation); `returning` how much a clip has changed after 2, 3 or 4 frames beside
-    the largest change within them, the least of the three (0 for a clip that repeats itself); `distance` the mean and `nearest` the
-    median squared distance of a clip to the others and to the nearest of them; `contrast` a frame's standard deviation; `saturated`
-    the share of values at either end; `broken` the share that are no finite numbers. Figures that need more frames or clips are
-    not a number.
+    even motion, 3 for independent frames, 4 for alternation); `returning` how much a clip has changed after a period beside the largest
+    change within it, the least of all periods that fit in twice, those longer than 4 frames counting double (0 for a clip that repeats
+    itself); `distance` the mean and `nearest` the median squared distance of a clip to the others and to the nearest of them; `contrast`
+    a frame's standard deviation; `saturated` the share of values at either end; `broken` the share that are no finite numbers. Figures
+    that need more frames or clips are not a number.
     """
 
     clips: int
@@ -168,12 +168,11 @@ def _changes(clips: Tensor, lag: int) -> Tensor:
 
 def _returning(clips: Tensor) -> Tensor:
     """How much of the largest change within a period is left after it, [N], the least of all periods that fit in twice."""
-    lags = {lag: _changes(clips, lag) for lag in range(1, PERIODS[-1] + 1)}
-    least = clips.new_full((len(clips),), math.nan)
-    for period in PERIODS:
-        if clips.shape[1] >= 2 * period:
-            within = torch.stack([lags[lag] for lag in range(1, period)]).amax(dim=0)
-            least = torch.fmin(least, lags[period] / within)
+    least, within = clips.new_full((len(clips),), math.nan), _changes(clips, 1)
+    for period in range(2, clips.shape[1] // 2 + 1):
+        change = _changes(clips, period)
+        returns = change / within * (1 if period <= SHORT else 2)  # a long period is seen a few times: it must come back twice as near
+        least, within = torch.fmin(least, returns), torch.maximum(within, change)
     return least
 
 

@@ -76,7 +76,7 @@ class Config:
         for key in keys:
             value = getattr(self, key)
             good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9
-            self._require(good, key, "a positive number")
+            self._require(good, key, "a positive number below 1e9")
 
 
 def _fits(value: object, hint: Any) -> bool:

@@ -113,13 +113,16 @@ class ClipDataset:
             return torch.nn.functional.one_hot(torch.tensor(label), self.c_dim).float()
         return torch.tensor(label, dtype=torch.float32)
 
-    def frames(self, clip: int, indices: Sequence[int] | Tensor) -> Tensor:
-        """Frames of a clip, uint8 [T, 3, H, W]; raises DataError for an image that is broken or of another size."""
+    def frames(self, clip: int, indices: Sequence[int] | Tensor, size: int | None = None) -> Tensor:
+        """Frames of a clip, uint8 [T, 3, H, W]; raises DataError for an image that is broken or of another size.
+
+        H and W are the `resolution`, or a smaller `size`.
+        """
         files = self.files[self.names[clip]]
         wanted = [int(index) for index in indices]
         if not all(0 <= index < len(files) for index in wanted):
             raise IndexError(f"{self.names[clip]} has frames 0 to {len(files) - 1}, not {wanted}")
-        return torch.stack([torch.from_numpy(self._pixels(files[index])).permute(2, 0, 1) for index in wanted])
+        return torch.stack([torch.from_numpy(self._pixels(files[index], size or self.resolution)).permute(2, 0, 1) for index in wanted])
 
     def usable(self, num_frames: int, max_span: int = 32) -> list[int]:
         """The clips that are long enough for `num_frames` frames of each; the others are left out of training."""
@@ -136,16 +139,16 @@ class ClipDataset:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _pixels(self, file: Entry) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """A frame, uint8 [H, W, 3] at the resolution."""
+    def _pixels(self, file: Entry, size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """A frame, uint8 [size, size, 3]."""
         with self._opened(file) as image:
             if image.size != self.size:
                 raise DataError(f"{self.path}: {file.name} has {_by(image.size)} pixels, wanted {_by(self.size)} as the first frames of the clips have")
             if image.mode not in MODES:
                 raise DataError(f"{self.path}: {file.name} has pixels of the kind {image.mode}, wanted 8-bit grey or colour")
             colours = image.convert("RGB")
-            if image.size[0] != self.resolution:
-                colours = colours.resize((self.resolution, self.resolution), resample=1)  # Lanczos, which Pillow widens when shrinking
+            if image.size[0] != size:
+                colours = colours.resize((size, size), resample=1)  # Lanczos, which Pillow widens when shrinking
             return np.array(colours)
 
     @contextmanager

@@ -68,6 +68,7 @@ class Game:
         self.inputs = InputSampler.of(cfg, clips, self.generator)
         self.real = Ahead(real_sampler(cfg, clips, self.ranks), workers)
         self.step = 0
+        self.began_good = False  # with somebody's average of generators: it is kept, and gives way slowly
         self.last_good: Path | None = None
 
     def run(self, until: int | None = None) -> Iterator[GameEvent]:
@@ -75,7 +76,8 @@ class Game:
         until = self.cfg.total_steps if until is None else min(until, self.cfg.total_steps)
         while self.step < until:
             good, figures = self._play()
-            self._average()
+            if good:
+                self._average()
             self.step += 1
             event = GameEvent(self.step, self.step * self.cfg.batch, figures, skipped=not good)
             if self.guard.note(good):
@@ -86,6 +88,13 @@ class Game:
     def healthy(self) -> bool:
         """Whether the last step was taken; a state of one that was not is not worth keeping."""
         return self.guard.streak == 0
+
+    @property
+    def usable(self) -> bool:
+        """Whether the weights are worth keeping although the last step was not taken: some step was, and they are finite."""
+        networks = (self.generator, self.ema, self.judges)
+        finite = all(bool(weight.isfinite().all()) for network in networks for weight in network.parameters())
+        return finite and self.guard.skipped < self.step
 
     def save(self, path: Path) -> None:
         """Write the whole state beside `path` and rename it there; it becomes the state that the guard goes back to.
@@ -214,20 +223,23 @@ class Game:
 
     @torch.no_grad()
     def _average(self) -> None:
-        """Move the average of the generators on: a half-life in clips, shorter in the beginning."""
-        half_life = min(self.cfg.ema_half_life, (self.step + 1) * self.cfg.batch * self.cfg.ema_ramp)
+        """Move the average of the generators on: a half-life in clips, shorter in the beginning unless that was a good one."""
+        half_life = self.cfg.ema_half_life
+        if not self.began_good:
+            half_life = min(half_life, (self.step + 1) * self.cfg.batch * self.cfg.ema_ramp)
         keep = 0.5 ** (self.cfg.batch / half_life)
         torch._foreach_lerp_(list(self.ema.parameters()), list(self.generator.parameters()), 1 - keep)
         for kept, buffer in zip(self.ema.buffers(), self.generator.buffers(), strict=True):
             kept.copy_(buffer)
 
     def _retreat(self) -> None:
-        """Go back to the last saved state with a lower rate; the guard's own counts go on."""
+        """Go back to the last saved state with a lower rate; the guard's own counts go on, and are kept with it, for a run may be killed now."""
         self.guard.retreat(self.step, self.last_good is not None)
         counts = self.guard.state_dict()
         assert self.last_good is not None
         self.load(self.last_good)
         self.guard.load_state_dict(counts)
+        self.save(self.last_good)
 
     @contextmanager
     def _judges_resting(self) -> Iterator[None]:

@@ -32,6 +32,7 @@ def save(game: Game, path: Path) -> None:
         "clips": identity(game.clips),
         "processes": game.ranks.size,
         "step": game.step,
+        "began_good": game.began_good,
         "ada": game.ada.state_dict(),
         "guard": game.guard.state_dict(),
     }
@@ -53,7 +54,7 @@ def load(game: Game, path: Path) -> None:
         raise ValueError(f"{path} was made with {state['processes']} processes, and micro_batch is 0; go on with as many")
     for name, part in _parts(game).items():
         part.load_state_dict(state[name])
-    game.step = state["step"]
+    game.step, game.began_good = state["step"], state.get("began_good", False)
     game.ada.load_state_dict(state["ada"])
     game.guard.load_state_dict(state["guard"])
 
@@ -111,6 +112,7 @@ def begin_with(game: Game, path: Path) -> list[str]:
         check_shapes({key: tuple(tensor.shape) for key, tensor in tensors.items()}, module, f"{path}: {name}")
         module.load_state_dict(_regained(tensors, found[name], module))
         taken.append(name)
+    game.began_good = game.began_good or "ema" in taken
     return taken
 
 

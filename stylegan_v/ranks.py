@@ -6,10 +6,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+PATIENCE = timedelta(hours=3)  # of processes that wait while the first one measures, which for thousands of clips takes longer than torch's 10 minutes
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def joined(device: str = "cpu") -> Iterator[tuple[Ranks, str]]:
     if cuda:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         device = f"cuda:{os.environ['LOCAL_RANK']}"
-    dist.init_process_group("nccl" if cuda else "gloo")
+    dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size()), device
     finally:

@@ -1,7 +1,11 @@
-"""One process of a tiny game, started by a test: plays five steps and writes losses and first gradients to the path that it is given."""
+"""One process of a tiny game, started by a test: plays five steps and writes losses and first gradients to the path that it is given.
+
+Gradients are those of the first step of both sides, and R1's by themselves: its step comes last and leaves its own in place of the game's.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -18,13 +22,15 @@ SIDES = ("generator", "discriminator")
 def play(clips: Path, out: Path) -> None:
     """Five steps with augmentation, R1 in every second one, as one process of the environment's group."""
     with joined() as (ranks, _), open_clips(clips) as dataset:
-        game = Game(tiny_config(ada={"p": 0.4}), dataset, ranks=ranks)
+        cfg = tiny_config(ada={"p": 0.4})
+        plain = Game(dataclasses.replace(cfg, r1_gamma=0.0), dataset, ranks=ranks)
+        next(plain.run(1))
+        game = Game(cfg, dataset, ranks=ranks)
         events = game.run(5)
         first = next(events)
-        networks = {"generator": game.generator, "judges": game.judges}
         found = {
             f"{side}.{name}": param.grad.clone()
-            for side, network in networks.items()
+            for side, network in (("generator", plain.generator), ("judges", plain.judges), ("r1", game.judges))
             for name, param in network.named_parameters()
             if param.grad is not None
         }

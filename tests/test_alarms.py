@@ -77,6 +77,21 @@ def test_clips_that_repeat_themselves_are_named(period: int) -> None:
     assert "oscillating motion" not in names(repeating, shapes(2, speed=2.0)[:, [i % period for i in range(T)]])
 
 
+@pytest.mark.parametrize("period", [5, 6, 8, 12, 16])
+def test_clips_that_swing_slowly_are_named(period: int) -> None:
+    place, t = world("portraits"), torch.arange(32.0)
+    swing = (2 * math.pi * t / period + 0.3).sin()[None, :, None]
+
+    def heads(seed: int, swinging: float) -> Tensor:
+        rng = torch.Generator().manual_seed(seed)
+        motion = place.random_motion(t.expand(8, -1), rng)
+        return place.draw_clips(place.random_attributes(8, rng), (1 - swinging) * motion + swinging * swing * motion[:, :1].sign(), 32)
+
+    for seed in range(3):
+        assert "oscillating motion" in names(heads(seed, 0.9), heads(100 + seed, 0.0))
+        assert "oscillating motion" not in names(heads(seed, 0.0), heads(100 + seed, 0.0))
+
+
 def test_shaking_clips_are_named_even_where_they_never_repeat() -> None:
     rng = torch.Generator().manual_seed(0)
     flicker = shapes(1) + 0.3 * torch.randn(N, T, 1, 1, 1, generator=rng)

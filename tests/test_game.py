@@ -80,8 +80,13 @@ def test_two_processes_take_the_steps_of_one(clips: ClipDataset, tmp_path: Path)
     assert [process.wait(400) for process in pair] == [0, 0]
     one, two = load_file(tmp_path / "one"), load_file(tmp_path / "two")
     assert one.keys() == two.keys() and len(one) > 30
-    for name in one.keys() - {"losses", "w_avg", "p"}:
-        torch.testing.assert_close(two[name], one[name], rtol=1e-5, atol=1e-5, msg=name)
+    gradients = one.keys() - {"losses", "w_avg", "p"}
+    assert {name.split(".")[0] for name in gradients} == {"generator", "judges", "r1"}
+    largest = {side: max(float(one[name].norm()) for name in gradients if name.startswith(side)) for side in ("generator", "judges", "r1")}
+    for name in gradients:
+        apart = float((two[name] - one[name]).norm())
+        # of its own size, or of the largest of its network's where it is a sum that cancels
+        assert apart <= 1e-5 * max(float(one[name].norm()), 1e-3 * largest[name.split(".")[0]]), name
     torch.testing.assert_close(two["losses"], one["losses"], rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(two["w_avg"], one["w_avg"], rtol=1e-4, atol=1e-6)
     assert one["losses"].shape == (5, 2) and torch.equal(one["p"], two["p"])
@@ -188,6 +193,9 @@ def test_after_too_many_bad_steps_the_run_goes_back_with_a_lower_rate_and_then_e
         (5, False),
     ]
     assert game.optimizer.param_groups[0]["lr"] == 0.0025 / 2
+    other = Game(game.cfg, clips)
+    other.load(tmp_path / "state.pt")  # as after a kill right then: the rate and the count of retreats have been kept
+    assert (other.step, other.guard.rate, other.guard.retreats) == (2, 0.5, 1)
     poison()
     with pytest.raises(TrainingDiverged, match="lower lr"):
         list(game.run())

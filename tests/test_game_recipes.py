@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,14 @@ def test_data_that_is_not_there_or_holds_videos_says_what_to_do(tmp_path: Path) 
             open_clips(GameRecipe(**values, data={"path": str(path)}))  # type: ignore[arg-type]
     with pytest.raises(RecipeError, match="nowhere"):
         open_clips(GameRecipe(**values, data={"path": str(tmp_path / "nowhere")}))  # type: ignore[arg-type]
+
+
+def test_a_run_shorter_than_the_trial_and_odd_groups_can_be_planned() -> None:
+    judge = tiny_config().discriminator
+    assert judge is not None
+    game = tiny_config(kimg=0.004, batch=6, micro_batch=6, discriminator=dataclasses.replace(judge, mbstd_group_size=3))
+    found = finish(plan_game(GameRecipe(name="tiny", game=game)))
+    assert (found.steps, found.tried) == (1, 3) and found.memory is not None
 
 
 def test_a_plan_counts_the_networks_and_the_steps_without_data() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import shutil
 import signal
@@ -19,10 +20,15 @@ import torch
 
 import vedit.training_watch
 from stylegan_v import Generator, load_generator, save_generator
+from stylegan_v.alarms import Alarm
 from stylegan_v.archive import DataError
+from stylegan_v.game import Game
+from stylegan_v.guard import TrainingDiverged
 from tests.tiny_game import MOTION, tiny_config, write_clips
 from vedit import video
 from vedit.data.check import check
+from vedit.errors import VeditError
+from vedit.metrics import SourceError
 from vedit.progress import finish
 from vedit.training import RecipeError
 from vedit.training_game import GameRecipe, train_game
@@ -185,7 +191,60 @@ def test_without_tensorboard_a_run_says_so_in_one_line(
     with pytest.warns(TrainingWarning, match="tensorboard is not installed") as found:
         finish(train_game(recipe(clips, game=short, watch={}), tmp_path / "run"))
     assert sum("tensorboard" in str(warning.message) for warning in found) == 1
-    assert not (tmp_path / "run" / "tensorboard").exists() and len(lines(tmp_path / "run")) == 1
+    assert not (tmp_path / "run" / "tensorboard").exists()
+    assert [line["step"] for line in lines(tmp_path / "run") if "alarm" not in line] == [1]
+
+
+def test_what_was_due_at_a_step_that_was_left_out_is_kept_at_the_next(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps 4 (a sheet and a state are due) and 8 (the last) are bad ones."""
+    play, out = Game._play, tmp_path / "run"
+
+    def sometimes(game: Game) -> tuple[bool, dict[str, float]]:
+        good, figures = play(game)
+        return (False, figures | {"generator": math.nan}) if game.step in (3, 7) else (good, figures)
+
+    monkeypatch.setattr(Game, "_play", sometimes)
+    steps = [step.done for step in train_game(recipe(clips), out) if step.stage == "train"]
+    assert steps == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert sorted(file.name for file in out.glob("sheet-*.png")) == ["sheet-0000005.png", "sheet-0000008.png"]
+    assert torch.load(out / "state.pt", weights_only=True)["step"] == 8 and load_generator(out / "tiny.safetensors").metadata["steps"] == "8"
+    assert [line["generator"] for line in lines(out) if "alarm" not in line].count(None) == 2  # JSON has no NaN
+
+
+def test_a_run_of_bad_steps_alone_is_no_success(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Game, "_play", lambda game: (False, {"generator": math.nan}))
+    with pytest.raises(TrainingDiverged, match="8 steps were not finite"):
+        finish(train_game(recipe(clips), tmp_path / "run"))
+    assert not (tmp_path / "run" / "tiny.safetensors").exists()
+
+
+def test_figures_that_cannot_be_taken_are_an_error_at_once_and_later_a_warning(clips: Path, tmp_path: Path) -> None:
+    with pytest.raises(VeditError, match="0 videos of 128 frames"):
+        finish(train_game(recipe(clips, metrics={"names": ["fvd128"], "features": ["builtin"]}), tmp_path / "one"))
+    with pytest.raises(VeditError, match="i3d"):
+        finish(train_game(recipe(clips, metrics={"names": ["fvd16"], "features": ["i3d"]}), tmp_path / "two"))
+    assert not (tmp_path / "one").exists() and not (tmp_path / "two").exists()
+
+    def fail(generator: Generator) -> dict[str, float]:
+        raise SourceError("frames are broken")
+
+    metrics = {"names": ["fid"], "features": ["builtin"], "every": 4}
+    with pytest.warns(TrainingWarning, match="step 4: no figures: frames are broken"):
+        finish(train_game(recipe(clips, metrics=metrics), tmp_path / "three", evaluate=fail))
+
+
+def test_resume_without_a_run_says_so_and_begins(clips: Path, tmp_path: Path) -> None:
+    with pytest.warns(TrainingWarning, match="holds no run to go on with"):
+        assert finish(train_game(recipe(clips), tmp_path / "run", resume=True)).exists()
+
+
+def test_alarms_are_logged_too(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alarm = Alarm("frozen motion", 0.1, 0.2, "more frames a clip")
+    monkeypatch.setattr(vedit.training_watch, "find_alarms", lambda clips, real: [alarm])
+    with pytest.warns(TrainingWarning, match="step 4: frozen motion: 0.1, bar 0.2; more frames"):
+        finish(train_game(recipe(clips), tmp_path / "run"))
+    logged = [line for line in lines(tmp_path / "run") if "alarm" in line]
+    assert logged == [{"step": step, "alarm": "frozen motion", "figure": 0.1, "bar": 0.2, "hint": "more frames a clip"} for step in (4, 8)]
 
 
 def test_a_run_that_is_killed_goes_on_and_equals_an_unbroken_one_to_the_bit(clips: Path, tmp_path: Path) -> None:

@@ -44,13 +44,17 @@ class Recorded:
     """A data set in memory, as `stylegan_v.data.ClipDataset` is one, that counts what is read."""
 
     resolution = 16
+    c_dim = 0
+
+    def label(self, clip: int) -> torch.Tensor:
+        return torch.zeros(0)
 
     def __init__(self, lengths: Sequence[int], seed: int = 0) -> None:
         self.lengths, self.read = list(lengths), 0
         rng = np.random.default_rng(seed)
         self._clips = [torch.from_numpy(rng.integers(0, 256, (length, 3, 16, 16), dtype=np.uint8)) for length in lengths]
 
-    def frames(self, clip: int, indices: Sequence[int]) -> torch.Tensor:
+    def frames(self, clip: int, indices: Sequence[int], size: int | None = None) -> torch.Tensor:
         self.read += len(indices)
         return self._clips[clip][list(indices)]
 

@@ -18,11 +18,13 @@ from stylegan_v.game import Game, GameEvent, check_clips
 from stylegan_v.game_config import GameConfig, SamplingConfig
 from stylegan_v.game_draws import real_sampler, usable_clips
 from stylegan_v.game_state import begin_with
+from stylegan_v.guard import TrainingDiverged
 from stylegan_v.ranks import Ranks
 from stylegan_v.snapshot import SnapshotError
 from vedit.data.reading import known_whole, read_through, remember_whole
 from vedit.data.sources import holds_videos
 from vedit.data.store import read_manifest
+from vedit.errors import VeditError
 from vedit.models.generators import NoGenerator, find_generator
 from vedit.models.registry import UnknownModel
 from vedit.models.store import plain_name
@@ -139,6 +141,8 @@ def train_game(
     try:
         _begin(game, recipe, out, resume)
         yield from whole(clips, recipe, ranks)
+        if evaluate is None and ranks.first:
+            evaluate = evaluator(recipe.metrics, clips, device)
         ranks.wait()  # nobody writes before all could begin
         return (yield from _run(game, recipe, out, evaluate))
     finally:
@@ -149,18 +153,23 @@ def train_game(
 def _run(game: Game, recipe: GameRecipe, out: Path, evaluate: Evaluate | None) -> Task[Path]:
     """The loop: every process plays, the first one writes."""
     desk = _Desk(game, recipe, out, evaluate) if game.ranks.first else None
-    total = recipe.game.total_steps
+    total, due = recipe.game.total_steps, False
     try:
         for event in game.run():
             if desk is not None:
-                desk.watch.note(event, game)
-            if game.healthy and game.step == event.step:
+                desk.note(event)
+            due = due or event.step % recipe.save_every == 0 or event.step == total
+            if game.step == event.step and (game.healthy or (event.step == total and game.usable)):
                 if desk is not None:
                     desk.keep(event)
-                if event.step % recipe.save_every == 0 or event.step == total:
+                if due:  # since a step that was left out, perhaps
                     game.save(out / "state.pt")
+                    due = False
             note = " ".join(f"{key} {event.figures[key]:.3f}" for key in ("generator", "discriminator") if key in event.figures)
             yield Progress("train", event.step, total, note)
+        if due:
+            streak = game.guard.streak
+            raise TrainingDiverged(f"the last {streak} steps were not finite, and what they left is not worth keeping; begin again with a lower lr")
     except DataError as error:  # all was read through before, so it has changed since
         if game.healthy and game.ranks.size == 1:  # the others would wait for a process that has failed
             game.save(out / "state.pt")
@@ -176,31 +185,51 @@ class _Desk:
 
     def __init__(self, game: Game, recipe: GameRecipe, out: Path, evaluate: Evaluate | None) -> None:
         self.game, self.recipe = game, recipe
-        self.evaluate = evaluate or evaluator(recipe.metrics, recipe.data.path, str(game.device))
+        self.evaluate = evaluate
         out.mkdir(parents=True, exist_ok=True)  # not before the run can begin
         self.keeper = Keeper(out, recipe.name, recipe.watch.keep, recipe.metrics.best)
         self.watch = Watch(recipe.watch, game, out)
+        self._due: set[str] = set()
+
+    def note(self, event: GameEvent) -> None:
+        """Log a step, and remember what is due from it on; it may have been left out, and nothing is kept of such a one."""
+        recipe, last = self.recipe, event.step == self.recipe.game.total_steps
+        every = {"generator": recipe.save_every, "sheet": recipe.watch.sheet_every}
+        every |= {"figures": recipe.metrics.every} if self.evaluate is not None else {}
+        self._due |= {what for what, steps in every.items() if last or event.step % steps == 0}
+        self.watch.note(event, self.game)
 
     def keep(self, event: GameEvent) -> None:
         """Write generator, sheet and figures, whatever of them is due."""
-        recipe, last = self.recipe, event.step == self.recipe.game.total_steps
-        saved, shown, measured = (last or event.step % every == 0 for every in (recipe.save_every, recipe.watch.sheet_every, recipe.metrics.every))
-        measured = measured and self.evaluate is not None
-        if saved or shown or measured:
-            origin = {"recipe": recipe.name, "data": Path(recipe.data.path).name, "steps": str(event.step)}
+        due, self._due = self._due, set()
+        if not due:
+            return
+        with self.watch.aside():
+            origin = {"recipe": self.recipe.name, "data": Path(self.recipe.data.path).name, "steps": str(event.step)}
             save_generator(self.game.ema, self.keeper.result, half=False, **origin)
-        if shown:
-            self.watch.show(event.step, self.game)
-            self.keeper.keep(event.step)
-        if measured and self.evaluate is not None:
+            if "sheet" in due:
+                self.watch.show(event.step, self.game)
+                self.keeper.keep(event.step)
+            if "figures" in due:
+                self._measure(event)
+
+    def _measure(self, event: GameEvent) -> None:
+        """Take the figures; a training does not end because they cannot be taken."""
+        assert self.evaluate is not None
+        try:
             figures = self.evaluate(self.game.ema)
-            self.watch.measured(event, figures)
-            self.keeper.compare(event.step, figures)
+        except (VeditError, DataError) as error:
+            warnings.warn(f"step {event.step}: no figures: {error}", TrainingWarning, stacklevel=3)
+            return
+        self.watch.measured(event, figures)
+        self.keeper.compare(event.step, figures)
 
 
 def _begin(game: Game, recipe: GameRecipe, out: Path, resume: bool) -> None:
     """Go on with the run in `out`, or begin one, from other weights where the recipe says so."""
     state = out / "state.pt"
+    if resume and not state.exists():
+        warnings.warn(f"{out} holds no run to go on with: a new one begins there", TrainingWarning, stacklevel=2)
     if state.exists():
         if not resume:
             raise RecipeError(f"{out} already holds a run; go on with --resume or choose another folder")

@@ -9,6 +9,7 @@ from typing import Any
 
 from stylegan_v import Generator
 from stylegan_v.config import Config
+from stylegan_v.data import ClipDataset
 from vedit.progress import finish
 
 
@@ -35,19 +36,26 @@ class MetricsConfig(Config):
         self._require_counts("every")
         self._require_counts("clips", least=2)
         self._require(isinstance(self.best, str), "best", "the name of a figure")
-        family = self.best.partition("-")[0]
-        self._require(not self.best or family in self.names, "best", f"a figure of those in names ({', '.join(self.names) or 'none'}), such as fvd16-squeeze")
+        distances = [name for name in self.names if name != "pr"]
+        known = not self.best or self.best.partition("-")[0] in distances
+        self._require(known, "best", f"a distance among names ({', '.join(distances) or 'none'}), such as fvd16 or fvd16-squeeze")
 
 
-def evaluator(cfg: MetricsConfig, data: str, device: str) -> Callable[[Generator], dict[str, float]] | None:
-    """A function that takes a generator's figures against a data set; None where the recipe wants none. Raises its errors at once."""
+def evaluator(cfg: MetricsConfig, clips: ClipDataset, device: str) -> Callable[[Generator], dict[str, float]] | None:
+    """A function that takes a generator's figures against the clips it is trained on; None where the recipe wants none.
+
+    Features that are not on this machine and clips that are too short for a figure are errors at once, not after thousands of steps.
+    """
     if not cfg.names:
         return None
     metrics, sources = import_module("vedit.metrics"), import_module("vedit.metrics.sources")
     settings = metrics.Settings(metrics=cfg.names, features=cfg.features, clips=cfg.clips)
+    device = device.partition(":")[0]
+    real = sources.DatasetSource(clips, "the clips", f"data {clips.hash}")
+    metrics.require(real, settings, device)
 
     def evaluate(generator: Generator) -> dict[str, float]:
-        found = finish(metrics.compare(data, sources.GeneratorSource(generator), settings, device=device.partition(":")[0]))
+        found = finish(metrics.compare(real, sources.GeneratorSource(generator), settings, device=device))
         return {name: float(figure.mean) for name, figure in found.figures.items()}
 
     return evaluate

@@ -107,19 +107,21 @@ class GamePlan:
 def plan_game(recipe: GameRecipe, device: str = "cpu", processes: int = 1) -> Task[GamePlan]:
     """Try steps of a game without R1 and with it, a micro-batch each, on clips of noise; nothing is written.
 
-    A data set, where the recipe names one, is read through to see that it fits; RecipeError or DataError where it does not. On the CPU, where only memory
-    depends on it, at most four clips make up that micro-batch.
+    A data set, where the recipe names one, is read through to see that it fits; RecipeError or DataError where it does not. On the CPU at
+    most four clips make up that micro-batch, and the memory of a whole one is extrapolated from two sizes.
     """
     _, micro = shares(recipe.game, Ranks(0, processes))  # raises where the batch does not divide
-    micro = min(micro, FEW) if device == "cpu" else micro
+    tried = min(micro, _fitting(recipe.game, FEW)) if device == "cpu" else micro
     if recipe.data.path:
         with fitting_clips(recipe) as clips:
             yield from whole(clips, recipe, Ranks())
-    tried = replace(recipe.game, batch=micro, micro_batch=0, head_start=0.0, r1_interval=2)
-    cfg = replace(tried, r1_gamma=recipe.game.gamma, ema_kimg=1.0, ada=replace(recipe.game.ada, p=0.2))
     yield Progress("plan", 0, TRIED)
-    game = Game(cfg, Noise(cfg), device=device)
+    less, beside = _fitting(recipe.game, tried // 2), 0
+    if tried < micro:
+        _trial(recipe.game, less, device, 1)
+        beside = peak_memory(device) or 0
     times = []
+    game = _trial(recipe.game, tried, device, 0)
     for event in game.run(TRIED):
         if device == "cuda":
             torch.cuda.synchronize()
@@ -129,10 +131,30 @@ def plan_game(recipe: GameRecipe, device: str = "cpu", processes: int = 1) -> Ta
     plain = times[1] - times[0]
     lazy = times[2] - times[1]
     extra = max(0.0, lazy - plain) / recipe.game.r1_interval if recipe.game.gamma else 0.0
-    parts = recipe.game.batch / (micro * processes)
+    parts = recipe.game.batch / (tried * processes)
     sizes = [sum(weight.numel() for weight in network.parameters()) for network in (game.generator, game.judges)]
     seconds = (min(plain, times[3] - times[2]) + extra) * parts * recipe.game.total_steps
-    return GamePlan(sizes[0], sizes[1], recipe.game.total_steps, recipe.game.batch, micro, device, processes, seconds, peak_memory(device))
+    memory = peak_memory(device)
+    if memory is not None and tried < micro:
+        memory += round((memory - beside) / (tried - less) * (micro - tried))
+    return GamePlan(sizes[0], sizes[1], recipe.game.total_steps, recipe.game.batch, tried, device, processes, seconds, memory)
+
+
+def _fitting(cfg: GameConfig, most: int) -> int:
+    """The largest number of clips up to `most` (1 at least) that divides into the groups of the minibatch standard deviation."""
+    groups = [judge.mbstd_group_size for judge in (cfg.discriminator, cfg.image_discriminator) if judge is not None]
+    return next(count for count in range(max(1, most), 0, -1) if all(count % min(group, count) == 0 for group in groups))
+
+
+def _trial(cfg: GameConfig, clips: int, device: str, steps: int) -> Game:
+    """A game of so many clips of noise a step, every second one with R1, after so many steps."""
+    ada = replace(cfg.ada, p=0.2)
+    kimg = (TRIED + 1) * clips / 1000  # long enough, however short the recipe's is
+    tried = replace(cfg, batch=clips, micro_batch=0, head_start=0.0, r1_interval=2, r1_gamma=cfg.gamma, ema_kimg=1.0, ada=ada, kimg=kimg)
+    game = Game(tried, Noise(tried), device=device)
+    for _ in game.run(steps):
+        pass
+    return game
 
 
 class Noise:

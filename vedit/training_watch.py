@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import shutil
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib import import_module
@@ -65,7 +67,7 @@ class Watch:
 
     def __init__(self, cfg: WatchConfig, game: Game, out: Path) -> None:
         self.cfg, self.out, self.log = cfg, out, out / "log.jsonl"
-        for left in out.glob(".*.part"):  # of a run that was killed while writing
+        for left in (*out.glob(".*.part"), *out.glob("snapshots/.*.part")):  # of a run that was killed while writing
             left.unlink()
         _cut_log(self.log, game.step)
         self.board = _board(out, game.step) if cfg.tensorboard else None
@@ -112,6 +114,18 @@ class Watch:
         seen = [] if self.beside is None else find_alarms(clips[: self.beside.clips, : self.beside.frames], self.beside)
         for alarm in [*seen, *self._blind]:
             warnings.warn(f"step {step}: {alarm}", TrainingWarning, stacklevel=2)
+            self._log({"step": step, "alarm": alarm.name, "figure": alarm.figure, "bar": alarm.bar, "hint": alarm.hint})
+            if self.board is not None:
+                self.board.add_text("alarms", str(alarm), step)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Time that does not count as training: sheets, figures and files."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._began += time.monotonic() - began
 
     def measured(self, event: GameEvent, figures: Mapping[str, float]) -> None:
         """Log figures of the generator."""
@@ -123,12 +137,21 @@ class Watch:
             self.board.close()
 
     def _write(self, event: GameEvent, figures: Mapping[str, float], counts: Mapping[str, int]) -> None:
-        line = {"step": event.step, "clips": event.clips, **{key: round(value, 5) for key, value in figures.items()}, **counts}
-        with self.log.open("a", encoding="utf-8") as log:
-            log.write(json.dumps(line) + "\n")
+        self._log({"step": event.step, "clips": event.clips, **figures, **counts})
         if self.board is not None:
             for key, value in {**figures, **counts}.items():
                 self.board.add_scalar(key, value, event.step)
+
+
+    def _log(self, line: Mapping[str, float | int | str]) -> None:
+        """Write a line of JSON, which has no word for what is not a finite number: null."""
+        plain = {key: _rounded(value) if isinstance(value, float) else value for key, value in line.items()}
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write(json.dumps(plain, allow_nan=False) + "\n")
+
+
+def _rounded(value: float) -> float | None:
+    return round(value, 5) if math.isfinite(value) else None
 
 
 @dataclass(frozen=True)
@@ -168,8 +191,11 @@ class Samples:
 def real_figures(game: Game, clips: int, frames: int) -> ClipFigures | None:
     """Figures of at most so many real clips, as many frames of each, to hold samples against; None where clips are too short to tell."""
     lengths = game.clips.lengths
-    chosen = sorted(range(len(lengths)), key=lambda clip: (-min(lengths[clip], frames), clip))[:clips]
-    count = min(frames, min(lengths[clip] for clip in chosen))
+    longest = sorted(range(len(lengths)), key=lambda clip: (-min(lengths[clip], frames), clip))
+    count = min(frames, lengths[longest[min(clips, len(longest)) - 1]])
+    candidates = [clip for clip in range(len(lengths)) if lengths[clip] >= count]
+    # spread over the data set: neighbours are often scenes of one video, or one class, and look alike
+    chosen = [candidates[i * len(candidates) // clips] for i in range(clips)] if len(candidates) > clips else candidates
     if len(chosen) < 2 or count < 3:
         return None
     return measure(torch.stack([to_floats(game.clips.frames(clip, range(count))) for clip in chosen]))

@@ -20,6 +20,9 @@ def generate(
     frames: Annotated[int, typer.Option(metavar="N", min=1, help="Length in frames.")] = 100,
     fps: Annotated[str, typer.Option(metavar="N", help="Frame rate; the generator's own if left out.", show_default=False)] = "",
     psi: Annotated[float, typer.Option(metavar="X", help="Truncation: less is more average, 1 is the full variety.")] = 1.0,
+    label: Annotated[
+        int | None, typer.Option("--class", metavar="N", min=0, help="Of a generator that was trained with classes.", show_default=False)
+    ] = None,
     grid: Annotated[bool, typer.Option("--grid", help="All in one video.")] = False,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="PATH", help="A folder, or a file with --grid.")] = Path("generated"),
     quiet: Quiet = False,
@@ -37,5 +40,5 @@ def generate(
     from vedit.sampling import generate as run
 
     console = Console(quiet, as_json)
-    paths = console.run(run(generator, seeds=wanted, frames=frames, fps=rate, psi=psi, grid=grid, out=out))
+    paths = console.run(run(generator, seeds=wanted, frames=frames, fps=rate, psi=psi, label=label, grid=grid, out=out))
     console.answer({"videos": paths}, *(str(path) for path in paths))

@@ -3,7 +3,7 @@
 A figure's name says what it was taken with: `fid` and `kid` with Inception, `fvd16` with I3D, everything else after a dash (`fid-squeeze`).
 """
 
-from vedit.metrics.comparing import METRICS, Comparison, Figure, MetricsError, Settings, compare
+from vedit.metrics.comparing import METRICS, Comparison, Figure, MetricsError, Settings, compare, require
 from vedit.metrics.features import FeaturesError
 from vedit.metrics.reconstruction import reconstruction
 from vedit.metrics.sources import Source, SourceError, open_source
@@ -20,4 +20,5 @@ __all__ = [
     "compare",
     "open_source",
     "reconstruction",
+    "require",
 ]

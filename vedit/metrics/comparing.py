@@ -122,6 +122,7 @@ def compare(
     settings, device = settings or Settings(), pick_device(device)
     store = store or FrameStore(models.features_dir())
     sides = {"real": _opened(real, device), "fake": _opened(fake, device)}
+    sides["fake"].take_labels_of(sides["real"])
     size = common_size(sides["real"], sides["fake"])
     values: dict[str, list[float]] = {}
     samples: dict[str, dict[str, Sample]] = {}
@@ -139,6 +140,12 @@ def compare(
         notes.extend(_notes(what, settings, samples[what], features))
     figures = {name: Figure(tuple(found)) for name, found in values.items()}
     return Comparison(sides["real"].name, sides["fake"].name, size, settings, figures, samples, tuple(notes))
+
+
+def require(source: Source, settings: Settings, device: str = "auto") -> None:
+    """Raise what a comparison with this source would, as far as the source and the features tell."""
+    for what in _plan(settings, pick_device(device)):
+        _counted(source, what, _choices(source, what, settings, 0, 0), settings)
 
 
 def _opened(what: Source | str | Path, device: str) -> Source:
@@ -263,5 +270,6 @@ def _key(source: Source, what: str, choices: Choices, size: int, features: Featu
 def _code() -> str:
     """A hash of the sources by which clips become features."""
     package, core = Path(__file__).parents[1], Path(stylegan_v.__file__).parent
-    files = [file for folder in (core, package / "metrics", package / "perceptual", package / "worlds") for file in sorted(folder.rglob("*.py"))]
+    folders = (core, *(package / name for name in ("alignment", "metrics", "perceptual", "video", "worlds")))
+    files = [package / "pixels.py", *(file for folder in folders for file in sorted(folder.rglob("*.py")))]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -45,8 +45,15 @@ class Clips(Protocol):
     def resolution(self) -> int:
         """Height and width of every frame."""
 
-    def frames(self, clip: int, indices: Sequence[int]) -> Tensor:
-        """Frames uint8 [T, 3, H, W] of a clip."""
+    @property
+    def c_dim(self) -> int:
+        """Size of a label, 0 without."""
+
+    def label(self, clip: int) -> Tensor:
+        """The label of a clip, [c_dim]."""
+
+    def frames(self, clip: int, indices: Sequence[int], size: int | None = None) -> Tensor:
+        """Frames uint8 [T, 3, H, W] of a clip, shrunk to `size` as for a training."""
 
 
 class Source(ABC):
@@ -72,6 +79,9 @@ class Source(ABC):
         """The frames of choices, one tensor for each."""
         return (self.clip(choice, size) for choice in choices)
 
+    def take_labels_of(self, other: Source) -> None:  # noqa: B027 - most sources have none to take
+        """Where clips are drawn by labels, draw them as often as `other` has them; raises SourceError where its are of another kind."""
+
 
 class Endless(Source):
     """A source whose clip numbers are seeds; windows begin at t = 0, single frames are at a random whole t below 128."""
@@ -89,13 +99,23 @@ class Endless(Source):
 class GeneratorSource(Endless):
     """A generator's clips at its own frame rate (t = 0, 1, 2, …), without truncation; a clip's content, label and motion come from its seed.
 
-    A conditional generator is given labels at random, all equally likely.
+    A conditional generator is given the labels of random clips of a data set (`take_labels_of`), else classes that are all equally likely.
     """
 
     def __init__(self, generator: Generator, name: str = "generator") -> None:
         self.generator, self.name = generator, name
         self.resolution = generator.cfg.resolution
         self.identity = f"generator {generator.hash or model_hash(generator)} {generator.cfg}"
+        self._labels: Tensor | None = None  # [N, c_dim]
+
+    def take_labels_of(self, other: Source) -> None:
+        """Draw labels as often as a data set has them."""
+        if not self.generator.cfg.c_dim or not isinstance(other, DatasetSource) or not other.data.c_dim:
+            return
+        if other.data.c_dim != self.generator.cfg.c_dim:
+            raise SourceError(f"{other.name} has labels of size {other.data.c_dim}, {self.name} of {self.generator.cfg.c_dim}; compare sets of the same labels")
+        self._labels = torch.stack([other.data.label(clip) for clip in range(len(other.lengths))])
+        self.identity += f" labels of {other.identity}"
 
     def clip(self, choice: Choice, size: int) -> Tensor:
         """Frames [T, 3, size, size] of a seed."""
@@ -129,7 +149,9 @@ class GeneratorSource(Endless):
         cfg, rng = self.generator.cfg, torch.Generator().manual_seed(seed)
         z = torch.randn(1, cfg.z_dim, generator=rng)
         c = torch.zeros(1, cfg.c_dim)
-        if cfg.c_dim:
+        if self._labels is not None:
+            c = self._labels[torch.randint(len(self._labels), (1,), generator=rng)]
+        elif cfg.c_dim:
             c[0, torch.randint(cfg.c_dim, (), generator=rng)] = 1
         if cfg.motion is None:
             return z, torch.zeros(1, 0), c
@@ -189,8 +211,9 @@ class DatasetSource(Finite):
         return self.data.lengths
 
     def clip(self, choice: Choice, size: int) -> Tensor:
-        """Frames [T, 3, size, size]."""
-        return resized(from_pixels(self.data.frames(choice.clip, list(choice.frames)).permute(0, 2, 3, 1)), size)
+        """Frames [T, 3, size, size], shrunk as a training shrinks them."""
+        pixels = self.data.frames(choice.clip, list(choice.frames), min(size, self.data.resolution))
+        return resized(from_pixels(pixels.permute(0, 2, 3, 1)), size)
 
 
 class VideoFolder(Finite):
@@ -230,7 +253,7 @@ def open_source(spec: str | Path, device: str = "cpu") -> Source:
     if text.startswith("world:"):
         return WorldSource(world(text.removeprefix("world:")))
     if models.is_known(text) or path.suffix in (".safetensors", ".pkl"):
-        return GeneratorSource(models.load_generator(text, device), text)
+        return GeneratorSource(models.load_generator(text, device, classes=True), text)
     if path.is_dir() and any(file.suffix.lower() in VIDEOS for file in path.iterdir()):
         return VideoFolder(path)
     if path.is_dir() or path.suffix == ".zip":

@@ -21,7 +21,7 @@ class ConditionalGenerator(VeditError, ValueError):
     """A generator wants to be told a class, and there is no saying which."""
 
     def __init__(self, name: str, classes: int) -> None:
-        super().__init__(f"generator {name} draws {classes} classes and wants to be told which, for which vedit has no option; take one without labels")
+        super().__init__(f"generator {name} draws {classes} classes and wants to be told which: `vedit generate --class N` does; take one without labels here")
 
 
 def is_known(name: str) -> bool:
@@ -45,14 +45,14 @@ def find_generator(name_or_path: str | Path) -> Path:
     return path
 
 
-def load_generator(name_or_path: str | Path, device: str = "cpu") -> Generator:
-    """A generator ready for use (eval, no gradients to its weights) by name or path.
+def load_generator(name_or_path: str | Path, device: str = "cpu", *, classes: bool = False) -> Generator:
+    """A generator ready for use (eval, no gradients to its weights) by name or path; with `classes`, one that wants labels too.
 
     Raises UnknownModel with the names there are, NoGenerator, ConditionalGenerator, and the errors of `stylegan_v.load_generator`.
     """
     from stylegan_v import load_generator as load
 
     generator = load(find_generator(name_or_path), device=device)
-    if generator.cfg.c_dim:
+    if generator.cfg.c_dim and not classes:
         raise ConditionalGenerator(str(name_or_path), generator.cfg.c_dim)
     return generator
