@@ -71,7 +71,7 @@ def test_the_version_is_printed(vedit: Vedit) -> None:
         (["upsample"], 2, "--factor"),
         (["edit", "--prompt", "x", "--strength", "5x"], 1, "5x"),
         (["generate", "--seeds", "9-3"], 2, "0-8"),
-        (["models", "info", "portrait-1"], 1, "portraits-1"),
+        (["models", "info", "portrait-2"], 1, "portraits-2"),
         (["models", "pull", "../../etc/passwd"], 1, "vedit models list"),
         (["models", "info", "/etc/passwd"], 1, "no safetensors file"),
     ],
@@ -91,7 +91,7 @@ def test_a_file_that_is_not_there_is_named(vedit: Vedit, tmp_path: Path) -> None
 def test_json_is_one_object_and_quiet_is_quiet(vedit: Vedit, tmp_path: Path) -> None:
     done = vedit("models", "list", "--json", cwd=tmp_path, VEDIT_OFFLINE="1")
     names = [model["name"] for model in json.loads(done.stdout)["models"]]
-    assert "portraits-1" in names and "vgg16" in names
+    assert "portraits-2" in names and "vgg16" in names
     done = vedit("models", "verify", "--quiet", "--json", cwd=tmp_path, XDG_CACHE_HOME=str(tmp_path), VEDIT_MODEL_PATH="")
     assert done.stderr == "" and json.loads(done.stdout)["ok"] is True
 

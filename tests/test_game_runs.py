@@ -297,7 +297,7 @@ def test_a_run_can_begin_with_another_ones_networks(clips: Path, tmp_path: Path)
         second = load_generator(finish(train_game(recipe(clips, **still, begin_with=file), out)))
         pairs = zip(second.parameters(), load_generator(first).parameters(), strict=True)
         assert all(torch.allclose(a, b, atol=1e-6) for a, b in pairs)
-    with pytest.raises(RecipeError, match="nobody-7.*portraits-1"):
+    with pytest.raises(RecipeError, match="nobody-7.*portraits-2"):
         finish(train_game(recipe(clips, **still, begin_with="nobody-7"), tmp_path / "third"))
     with pytest.raises(RecipeError, match="holds no discriminator"):
         finish(train_game(recipe(clips, **still, begin_discriminator=str(first)), tmp_path / "third"))

@@ -127,7 +127,7 @@ def test_damaged_project_files_are_refused(tmp_path: Path, text: str) -> None:
         ("end", -1.0),
         ("crops", [[[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]] * 2),
         ("crops", [[[64.0, 0.0, 0.0], [0.0, 64.0, 0.0]]]),
-        ("generator", "portraits-1"),
+        ("generator", "portraits-2"),
         ("edits", ["../../x"]),
         ("settings", {}),
         ("source", 3),

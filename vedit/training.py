@@ -61,7 +61,7 @@ class Recipe(Config):
                 overrule(values, change)
             return cls.from_dict(values)
         except OSError as error:
-            raise RecipeError(f"{path}: {error.strerror}; name an existing recipe such as recipes/portraits-1.toml") from None
+            raise RecipeError(f"{path}: {error.strerror}; name an existing recipe such as recipes/portraits-2.toml") from None
         except (tomllib.TOMLDecodeError, ConfigError, UnicodeDecodeError, ValueError) as error:
             raise RecipeError(f"{path}: {error}") from None
 

@@ -23,7 +23,7 @@ def decompose(
     """Show contents against motions. Every row of the grid shares one content, every column one motion.
 
     \b
-      vedit decompose -g portraits-1 --contents 5 --motions 5 -o grid.mp4
+      vedit decompose -g portraits-2 --contents 5 --motions 5 -o grid.mp4
     """
     from vedit.sampling import decompose as run
 

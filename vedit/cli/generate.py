@@ -32,7 +32,7 @@ def generate(
 
     \b
       vedit generate                               nine portraits, a file each
-      vedit generate -g skies-1 --seeds 0-24 --grid -o skies.mp4
+      vedit generate -g skies-2 --seeds 0-24 --grid -o skies.mp4
       vedit generate --seeds 7 --frames 500 --fps 125      in slow steps
     """
     wanted, rate = parse_seeds(seeds), parse_rate(fps) if fps else None

@@ -18,7 +18,7 @@ HELP = """Measure: FID, KID, precision, recall and FVD of two sets of clips; a p
 
 \b
   vedit metrics compare data/heads runs/heads/heads.safetensors
-  vedit metrics compare world:portraits portraits-1 --metrics fid,kid,pr,fvd16
+  vedit metrics compare world:portraits portraits-2 --metrics fid,kid,pr,fvd16
   vedit metrics reconstruction head.vedit"""
 FIGURES = ("psnr", "sharpness", "motion_ratio", "motion_correlation", "flicker")
 
@@ -46,9 +46,9 @@ def compare(
 
     \b
       vedit metrics compare data/heads.zip runs/heads/heads.safetensors
-      vedit metrics compare world:skies skies-1 --metrics fid,fvd128s8 --clips 512
+      vedit metrics compare world:skies skies-2 --metrics fid,fvd128s8 --clips 512
       vedit metrics compare data/heads heads.safetensors --features inception,i3d
-      vedit metrics compare portraits-1 portraits-1           what chance makes
+      vedit metrics compare portraits-2 portraits-2           what chance makes
 
     fid, kid and fvd without a suffix are taken with Inception and I3D, as they
     are defined; fid-squeeze and the like are not comparable to them. Real videos

@@ -14,7 +14,7 @@ HELP = """List, describe, fetch, import and verify models.
 
 \b
   vedit models list
-  vedit models info portraits-1
+  vedit models info portraits-2
   vedit models pull vgg16
   vedit models import official-snapshot.pkl -o mine.safetensors
 

@@ -48,7 +48,7 @@ def project(
     \b
       vedit project clip.mp4                      → clip.vedit/
       vedit project talk.mov --start 10 --duration 4 --crop face
-      vedit project sky.mp4 -g skies-1 -o evening.vedit
+      vedit project sky.mp4 -g skies-2 -o evening.vedit
 
     Stopped or killed, the same command goes on where it was.
     """

@@ -40,7 +40,7 @@ def train(
       vedit train recipes/custom-256.toml --data talks.zip --out runs/talks --nproc 4
       vedit train recipes/custom-256.toml --data talks.zip --out runs/talks --nproc 4 --resume
       vedit train recipes/laptop-64.toml --data talks.zip --set game.kimg=50 --dry-run
-      vedit train recipes/portraits-1.toml --out runs/portraits-1
+      vedit train recipes/portraits-2.toml --out runs/portraits-2
       vedit generate -g runs/talks/custom-256.safetensors
 
     On several machines, each with the recipe, the data and the run's folder at the same paths, torchrun starts the processes:

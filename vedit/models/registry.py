@@ -11,9 +11,9 @@ from vedit.errors import VeditError
 MEBIBYTE = 1 << 20
 
 # The built-in generator of each world: what commands take where none is named.
-GENERATOR_OF: Mapping[str, str] = {"portraits": "portraits-1", "skies": "skies-1"}
+GENERATOR_OF: Mapping[str, str] = {"portraits": "portraits-2", "skies": "skies-2"}
 # Built-in generators of earlier versions, which projects may still name, and what took their place.
-REPLACED: Mapping[str, str] = {}
+REPLACED: Mapping[str, str] = {"portraits-1": "portraits-2", "skies-1": "skies-2"}
 
 
 class UnknownModel(VeditError, ValueError):

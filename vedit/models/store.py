@@ -131,7 +131,7 @@ def local_generators() -> Iterator[tuple[str, Path]]:
 def plain_name(name: str) -> bool:
     """Whether `name` names something and leads nowhere: no slash, no leading dot, nothing a shell or file system reads twice.
 
-    >>> plain_name("portraits-1"), plain_name("../secrets"), plain_name("")
+    >>> plain_name("portraits-2"), plain_name("../secrets"), plain_name("")
     (True, False, False)
     """
     return _PLAIN_NAME.fullmatch(name) is not None

@@ -1,6 +1,6 @@
 """The world `skies`: a time lapse of clouds, sun, dusk, night and aurora over land, sea and mountains.
 
-The built-in generator skies-1 is trained on exactly this drawing (and that of sky_fields.py): a change to either wants a new one.
+The built-in generator skies-2 is trained on exactly this drawing (and that of sky_fields.py): a change to either wants a new one.
 """
 
 from __future__ import annotations
