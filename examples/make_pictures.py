@@ -67,11 +67,11 @@ def edits() -> None:
     rows: list[Tensor] = []
     for name, prompts in PROMPTS.items():
         generator = models.load_generator(name)
-        made = [finish(make(generator, prompt)) for prompt in prompts]
         for seed in (1, 6):
-            rows.append(
-                torch.cat([_frame(generator, seed, None), *(_frame(generator, seed, edit.direction) for edit in made)])
-            )
+            content = content_of(generator, seed)[0, 0]
+            made = [finish(make(generator, prompt, content=content)) for prompt in prompts]
+            changes = [None, *(edit.styles_delta([0.0]) for edit in made)]
+            rows.append(torch.cat([_frame(generator, seed, change) for change in changes]))
     save("edits", np.concatenate([_row(row, 7) for row in rows]))
 
 
