@@ -137,9 +137,9 @@ def test_a_recipe_of_another_program_is_told_apart(name: str) -> None:
 
 def test_recipes_of_worlds_are_still_read_and_values_can_be_overruled() -> None:
     assert isinstance(read_recipe(RECIPES / "skies-2.toml", ["train.seed=4"]), Recipe)
-    recipe = read_recipe(RECIPES / "laptop-64.toml", ["game.kimg=1", "data.flip=false", "data.path=clips.zip"])
+    recipe = read_recipe(RECIPES / "laptop-64.toml", ["game.kimg=2", "data.flip=false", "data.path=clips.zip"])
     assert isinstance(recipe, GameRecipe)
-    assert (recipe.game.kimg, recipe.game.sampling.flip, recipe.data.path) == (1, False, "clips.zip")
+    assert (recipe.game.kimg, recipe.game.sampling.flip, recipe.data.path) == (2, False, "clips.zip")
     with pytest.raises(RecipeError, match="nothing.toml"):
         read_recipe(RECIPES / "nothing.toml")
 
