@@ -12,6 +12,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from stylegan_v import save_generator
+from tests.tiny_generator import tiny_generator
 from vedit import models
 from vedit.errors import VeditError
 from vedit.models import download as downloads
@@ -210,6 +212,14 @@ def test_verify_tells_right_from_wrong_and_missing(
     for name in ("right", "wrong", "unknown"):
         (empty_machine / "models" / name).write_bytes(BODY if name == "right" else b"other")
     assert [result.state for result in finish(models.verify())] == [name for name, _ in entries]
+
+
+def test_a_built_in_of_an_earlier_version_says_what_took_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(models.UnknownModel, match="portraits-1 came with an earlier version and was replaced by portraits-2"):
+        models.load_generator("portraits-1")
+    save_generator(tiny_generator(), tmp_path / "portraits-1.safetensors")  # whoever kept the old file can go on with it
+    monkeypatch.setenv("VEDIT_MODEL_PATH", str(tmp_path))
+    assert models.load_generator("portraits-1").cfg.resolution == 16
 
 
 @pytest.mark.parametrize("name", ["../portraits-2", "/etc/passwd", "..", "", "a/b", "con\x00", "~root"])
