@@ -381,10 +381,19 @@ class ClipSampler:
         frames, times, labels = zip(*(self._item(place) for place in range(first, first + share)), strict=True)
         return torch.stack(frames), torch.stack(times), torch.stack(labels)
 
+    def items(self, step: int) -> Tensor:
+        """Which clips `batch` gives, int64 [N]: places in `usable`, and for mirrored ones so many more as it is long."""
+        share = self.clips // self.world_size
+        first = step * self.clips + self.rank * share
+        return torch.tensor([self._which(place) for place in range(first, first + share)])
+
+    def _which(self, place: int) -> int:
+        items = len(self.usable) * (2 if self.flip else 1)
+        return int(self._order(place // items, items)[place % items])
+
     def _item(self, place: int) -> tuple[Tensor, Tensor, Tensor]:
         """The clip at a place of the endless stream."""
-        items = len(self.usable) * (2 if self.flip else 1)
-        item = int(self._order(place // items, items)[place % items])
+        item = self._which(place)
         clip = self.usable[item % len(self.usable)]
         indices = sample_indices(self.dataset.lengths[clip], self.num_frames, _rng(self.seed, "frames", place), self.max_span)
         frames = self.dataset.frames(clip, indices)

@@ -21,7 +21,9 @@ from stylegan_v.augment import AdaController, Augment
 from stylegan_v.config import ConfigError
 from stylegan_v.discriminator import Discriminator
 from stylegan_v.game_config import GameConfig
-from stylegan_v.game_draws import Ahead, Clips, Inputs, InputSampler, real_sampler
+from stylegan_v.game_draws import Ahead, Clips, Inputs, InputSampler, real_sampler, usable_clips
+from stylegan_v.game_judges import judge_clips, make_judges
+from stylegan_v.game_pairs import Pairs
 from stylegan_v.generator import Generator
 from stylegan_v.guard import Guard, settle
 from stylegan_v.losses import discriminator_logistic, generator_logistic, r1_penalty
@@ -30,8 +32,17 @@ from stylegan_v.ranks import Ranks
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 W_AVG_SPEED = 0.005  # w_avg keeps 0.995 of itself a step
-Real = tuple[Tensor, Tensor, Tensor | None]  # frames uint8, times, labels
 FOR_GENERATOR, FOR_FAKE, FOR_REAL, FOR_R1 = range(4)  # columns of Inputs.seeds
+
+
+@dataclass(frozen=True)
+class Real:
+    """A micro-batch of real clips: frames uint8 [N, T, 3, H, W], times [N, T], labels [N, c_dim], and with pairs which clips they are [N]."""
+
+    frames: Tensor
+    t: Tensor
+    c: Tensor | None
+    items: Tensor | None
 
 
 @dataclass
@@ -61,7 +72,8 @@ class Game:
         self.ema = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self._set_precision()
         self._freeze()
-        self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=cfg.lr * cfg.generator_lr_factor, betas=(0.0, 0.99), eps=1e-8, fused=True)
+        self.pairs = None if cfg.pairs is None else Pairs(cfg, clips, self.generator).to(self.device)
+        self.optimizer = self._generator_optimizer()
         self.judge_optimizer = self._judge_optimizer()
         self.augment, self.ada = Augment(cfg.augment), AdaController(cfg.ada.target, cfg.ada.interval, cfg.ada.kimg, cfg.ada.p)
         self.guard = Guard(cfg.guard)
@@ -101,7 +113,7 @@ class Game:
 
         All processes call it, the first one writes; raises RuntimeError where their weights have drifted apart.
         """
-        self.ranks.check_agreement(self.generator, self.judges)
+        self.ranks.check_agreement(self.generator, self.judges, *([] if self.pairs is None else [self.pairs]))
         if self.ranks.first:
             game_state.save(self, path)
         self.ranks.wait()
@@ -118,14 +130,13 @@ class Game:
 
     def _play(self) -> tuple[bool, dict[str, float]]:
         """One step of both sides; whether all of it was taken, and its figures."""
-        frames, times, labels = self.real.batch(self.step)
         parts = list(self.inputs.batch(self.step, self.ranks.rank * self.share, self.share).parts(self.micro, self.device))
-        real = [
-            (clips.to(self.device), t.to(self.device), c.to(self.device) if self.cfg.generator.c_dim else None)
-            for clips, t, c in zip(frames.split(self.micro), times.split(self.micro), labels.split(self.micro), strict=True)
-        ]
-        ahead = self.step * self.cfg.batch < self.cfg.head_start * 1000
-        good, fakes, figures = (True, self._show(parts), {}) if ahead else self._move_generator(parts)
+        real, seen = list(self._real()), self.step * self.cfg.batch / 1000
+        if seen < self.cfg.alone:
+            good, figures = self._move_pairs(parts, real)
+            return good, figures | {"rate": self.guard.rate}
+        ahead = seen < self.cfg.alone + self.cfg.head_start
+        good, fakes, figures = (True, self._show(parts), {}) if ahead else self._move_generator(parts, real)
         if good:
             good, more = self._move_judges(parts, fakes, real)
             figures |= more
@@ -134,18 +145,52 @@ class Game:
             figures |= more
         return good, figures | {"p": self.ada.p, "sign": self.ada.sign, "rate": self.guard.rate}
 
+    def _real(self) -> Iterator[Real]:
+        """The real clips of a step, in micro-batches."""
+        tensors = [tensor.split(self.micro) for tensor in self.real.batch(self.step)]
+        items = [None] * len(tensors[0]) if self.pairs is None else self.real.items(self.step).split(self.micro)
+        for frames, t, c, which in zip(*tensors, items, strict=True):
+            label = c.to(self.device) if self.cfg.generator.c_dim else None
+            yield Real(frames.to(self.device), t.to(self.device), label, None if which is None else which.to(self.device))
+
     @torch.no_grad()
     def _show(self, parts: Sequence[Inputs]) -> list[Tensor]:
         """The generator's clips, for judges that have a head start."""
-        return [self._frames(self.generator.mapping.w(part.z, part.c if self.cfg.generator.c_dim else None), part) for part in parts]
+        return [self._frames(self._contents(part), part) for part in parts]
 
-    def _move_generator(self, parts: Sequence[Inputs]) -> tuple[bool, list[Tensor], dict[str, float]]:
+    def _contents(self, part: Inputs) -> Tensor:
+        """w [N, D]."""
+        return self.generator.mapping.w(part.z, part.c if self.cfg.generator.c_dim else None)
+
+    def _move_pairs(self, parts: Sequence[Inputs], real: Sequence[Real]) -> tuple[bool, dict[str, float]]:
+        """A step of the generator and the clips' own codes before the game; w_avg follows random z as it does later."""
+        assert self.pairs is not None
+        self.optimizer.zero_grad(set_to_none=True)
+        apart = sum_of(self._draw_again(clips, 1.0) for clips in real)
+        with torch.no_grad():
+            w_sum = sum_of(self._contents(part).float().sum(dim=0) for part in parts) / self.cfg.batch
+        good, figures, norm = self._settle(self._moving(), torch.cat([apart.view(1), w_sum]))
+        if good:
+            rate = self.pairs.rate(self.step, self.cfg.batch)
+            self._take(self.optimizer, [rate, self.pairs.cfg.codes_lr * rate / self.pairs.cfg.lr], beta1=0.9)
+            self.generator.mapping.w_avg.lerp_(figures[1:], W_AVG_SPEED)
+            self.pairs.standardise()
+        return good, {"paired": float(figures[0]), "generator_gradient": norm}
+
+    def _draw_again(self, real: Real, weight: float) -> Tensor:
+        """This micro-batch's share of the distance of drawn clips to the real ones; its gradient, times `weight`, is added."""
+        assert self.pairs is not None and real.items is not None
+        apart = self.pairs.distance(self.generator, real.items, to_floats(real.frames), real.t, real.c) * (len(real.t) / self.cfg.batch)
+        (apart * weight).backward()
+        return apart.detach()
+
+    def _move_generator(self, parts: Sequence[Inputs], real: Sequence[Real]) -> tuple[bool, list[Tensor], dict[str, float]]:
         """The generator's step; its clips are kept for the other side."""
         self.optimizer.zero_grad(set_to_none=True)
-        fakes, sums, w_sum = [], torch.zeros(1, device=self.device), torch.zeros(self.cfg.generator.w_dim, device=self.device)
+        fakes, sums, w_sum = [], torch.zeros(2, device=self.device), torch.zeros(self.cfg.generator.w_dim, device=self.device)
         with self._judges_resting():
-            for part in parts:
-                w = self.generator.mapping.w(part.z, part.c if self.cfg.generator.c_dim else None)
+            for part, clips in zip(parts, real, strict=True):
+                w = self._contents(part)
                 fake = self._frames(w, part)
                 loss = sum_of(generator_logistic(logits) for logits in self._judge(fake, part.t, part.c, part.seeds[:, FOR_GENERATOR]))
                 weight = len(part.z) / self.cfg.batch
@@ -153,21 +198,30 @@ class Game:
                 sums[0] += loss.detach() * weight
                 w_sum += w.detach().float().sum(dim=0) / self.cfg.batch
                 fakes.append(fake.detach())
-        good, figures, norm = self._settle(self.generator.parameters(), torch.cat([sums, w_sum]))
+                if self.pairs is not None:
+                    sums[1] += self._draw_again(clips, self.pairs.cfg.weight)
+        good, figures, norm = self._settle(self._moving(), torch.cat([sums, w_sum]))
+        named = {"generator": float(figures[0]), "generator_gradient": norm}
+        rates = [self.cfg.lr * self.cfg.generator_lr_factor]
+        if self.pairs is not None:
+            named["paired"] = float(figures[1])
+            rates.append(self.pairs.cfg.codes_lr * self.pairs.cfg.lr_end)
         if good:
-            self._take(self.optimizer, [self.cfg.lr * self.cfg.generator_lr_factor])
-            self.generator.mapping.w_avg.lerp_(figures[1:], W_AVG_SPEED)
-        return good, fakes, {"generator": float(figures[0]), "generator_gradient": norm}
+            self._take(self.optimizer, rates)
+            self.generator.mapping.w_avg.lerp_(figures[2:], W_AVG_SPEED)
+            if self.pairs is not None:
+                self.pairs.standardise()
+        return good, fakes, named
 
     def _move_judges(self, parts: Sequence[Inputs], fakes: Sequence[Tensor], real: Sequence[Real]) -> tuple[bool, dict[str, float]]:
         """The discriminators' step on the generator's clips and the real ones, and the controller's look at the logits."""
         self.judge_optimizer.zero_grad(set_to_none=True)
         sums, seen = torch.zeros(3, device=self.device), []
-        for part, fake, (clips, t, c) in zip(parts, fakes, real, strict=True):
+        for part, fake, clips in zip(parts, fakes, real, strict=True):
             of_fake = self._judge(fake, part.t, part.c, part.seeds[:, FOR_FAKE])
-            of_real = self._judge(to_floats(clips), t, c, part.seeds[:, FOR_REAL])
+            of_real = self._judge(to_floats(clips.frames), clips.t, clips.c, part.seeds[:, FOR_REAL])
             loss = sum_of(discriminator_logistic(a, b) for a, b in zip(of_real, of_fake, strict=True))
-            weight = len(clips) / self.cfg.batch
+            weight = len(clips.t) / self.cfg.batch
             (loss * weight).backward()
             sums += torch.stack([loss.detach(), of_real[0].detach().mean(), of_fake[0].detach().mean()]).float() * weight
             seen.append(of_real[0].detach())
@@ -183,11 +237,11 @@ class Game:
         """R1 as a step of its own, weighted up for its laziness."""
         self.judge_optimizer.zero_grad(set_to_none=True)
         sums = torch.zeros(1, device=self.device)
-        for part, (clips, t, c) in zip(parts, real, strict=True):
-            frames = to_floats(clips).requires_grad_(True)
-            judged = zip(self.judges, self._judge(frames, t, c, part.seeds[:, FOR_R1]), strict=True)
+        for part, clips in zip(parts, real, strict=True):
+            frames = to_floats(clips.frames).requires_grad_(True)
+            judged = zip(self.judges, self._judge(frames, clips.t, clips.c, part.seeds[:, FOR_R1]), strict=True)
             penalty = sum_of(self._penalty(name, logits, frames) for name, logits in judged)
-            weight = len(clips) / self.cfg.batch
+            weight = len(clips.t) / self.cfg.batch
             (penalty * (self.cfg.gamma / 2 * self.cfg.r1_interval * weight)).backward()
             sums[0] += penalty.detach() * weight
         good, figures, _ = self._settle(self.judges.parameters(), sums)
@@ -216,9 +270,9 @@ class Game:
     def _settle(self, params: Iterable[nn.Parameter], figures: Tensor) -> tuple[bool, Tensor, float]:
         return settle(list(params), figures, self.ranks, self.guard, mend=self.cfg.precision == "fp16")
 
-    def _take(self, optimizer: torch.optim.Optimizer, rates: Sequence[float]) -> None:
+    def _take(self, optimizer: torch.optim.Optimizer, rates: Sequence[float], beta1: float = 0.0) -> None:
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * self.guard.rate
+            group["lr"], group["betas"] = rate * self.guard.rate, (beta1, group["betas"][1])
         optimizer.step()
 
     @torch.no_grad()
@@ -269,6 +323,14 @@ class Game:
                 for resolution in judge.resolutions[: self.cfg.freeze]:
                     getattr(judge, f"b{resolution}").requires_grad_(False)
 
+    def _moving(self) -> list[nn.Parameter]:
+        """What the generator's steps move: its weights, and the clips' own codes."""
+        return [*self.generator.parameters(), *(() if self.pairs is None else self.pairs.parameters())]
+
+    def _generator_optimizer(self) -> torch.optim.Adam:
+        groups = [{"params": list(self.generator.parameters())}, *([] if self.pairs is None else [{"params": list(self.pairs.parameters())}])]
+        return torch.optim.Adam(groups, lr=self.cfg.lr * self.cfg.generator_lr_factor, betas=(0.0, 0.99), eps=1e-8, fused=True)
+
     def _judge_optimizer(self) -> torch.optim.Adam:
         """Adam with betas made up for the steps of R1."""
         groups = [{"params": [param for param in judge.parameters() if param.requires_grad]} for judge in self.judges.values()]
@@ -301,32 +363,9 @@ def check_clips(cfg: GameConfig, clips: Clips) -> None:
         raise DataError(f"the clips have {clips.resolution}x{clips.resolution} pixels, the generator {wanted}x{wanted}; prepare them at that size")
     if cfg.generator.c_dim and clips.c_dim != cfg.generator.c_dim:
         raise DataError(f"the clips have labels of size {clips.c_dim}, the networks c_dim {cfg.generator.c_dim}; set c_dim of both networks to {clips.c_dim}")
-
-
-def make_judges(cfg: GameConfig) -> nn.ModuleDict:
-    """The discriminators by name: `clip`, or `image` and `video`."""
-    if cfg.discriminator is not None:
-        return nn.ModuleDict({"clip": Discriminator(cfg.discriminator)})
-    assert cfg.image_discriminator is not None and cfg.video_discriminator is not None
-    return nn.ModuleDict({"image": ImageDiscriminator(cfg.image_discriminator), "video": VideoDiscriminator(cfg.video_discriminator)})
-
-
-def judge_clips(judges: nn.ModuleDict, frames: Tensor, t: Tensor, c: Tensor | None, seeds: Tensor) -> list[Tensor]:
-    """Logits [N] ([N, P] of a video discriminator's patches) of every judge on clips [N, T, 3, H, W].
-
-    MoCoGAN's judge of images sees one frame of each clip, which `seeds` [N] choose; c [N, 0] or none where there are no labels.
-    """
-    c = c if c is not None and c.shape[1] else None
-    logits = []
-    for judge in judges.values():
-        if isinstance(judge, ImageDiscriminator):
-            one = frames[torch.arange(len(frames)), seeds.to(frames.device) % frames.shape[1]]
-            logits.append(judge(one.unsqueeze(1), c).squeeze(1))
-        elif isinstance(judge, VideoDiscriminator):
-            logits.append(judge(frames))
-        else:
-            logits.append(judge(frames, t, c))
-    return logits
+    if cfg.pairs is not None and len(usable_clips(cfg, clips)) > cfg.pairs.most:
+        found, most = len(usable_clips(cfg, clips)), cfg.pairs.most
+        raise DataError(f"holds {found} clips, and codes of their own (game.pairs) are for up to {most}: leave that table out, or raise game.pairs.most")
 
 
 def to_floats(pixels: Tensor) -> Tensor:
@@ -334,6 +373,6 @@ def to_floats(pixels: Tensor) -> Tensor:
     return pixels.float().div_(127.5).sub_(1)
 
 
-def sum_of(losses: Iterable[Tensor]) -> Tensor:
-    """The sum of at least one loss."""
-    return torch.stack(list(losses)).sum()
+def sum_of(tensors: Iterable[Tensor]) -> Tensor:
+    """The sum of at least one tensor, all of one shape."""
+    return torch.stack(list(tensors)).sum(dim=0)

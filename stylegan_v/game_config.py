@@ -61,6 +61,34 @@ class SamplingConfig(Config):
 
 
 @dataclass(frozen=True)
+class PairsConfig(Config):
+    """Codes of the data's own clips (see `stylegan_v.game_pairs`), for data sets of a few clips, `most` of them.
+
+    Before the game begins, and before `head_start`, `kimg` thousand clips are drawn again from their codes alone: `lr` is the generator's
+    rate then and falls to `lr_end` times itself, `codes_lr` that of the codes, which falls with it. Afterwards `weight` is that of their
+    distance beside the game's loss. `edges`, `motion` and `moving` weigh it within (see `paired_distance`), `pyramid` that of all lower resolutions.
+    """
+
+    kimg: float = 20.0
+    weight: float = 6.0
+    lr: float = 0.008
+    lr_end: float = 0.1
+    codes_lr: float = 0.03
+    edges: float = 1.0
+    motion: float = 3.0
+    moving: float = 1.0
+    pyramid: float = 0.25
+    most: int = 256
+
+    def __post_init__(self) -> None:
+        self._require_positive("weight", "lr", "lr_end", "codes_lr")
+        for key in ("kimg", "edges", "motion", "moving", "pyramid"):
+            self._require(0 <= getattr(self, key) < 1e9, key, "a number from 0")
+        self._require(self.lr_end <= 1, "lr_end", "a factor above 0, at most 1")
+        self._require_counts("most")
+
+
+@dataclass(frozen=True)
 class GameConfig(Config):
     """A whole run of the adversarial game. A clip counts as one image: `kimg` thousand of them in `batch`es.
 
@@ -78,6 +106,7 @@ class GameConfig(Config):
     The generator's rate is times `generator_lr_factor`, and for the first `head_start` thousand clips the judges move alone: a generator that is
     good already loses what it knows to judges that know nothing, since Adam takes full steps along gradients that are noise.
     `freeze` leaves the first blocks of the discriminator, from full resolution on, as they are (Mo et al. 2020, FreezeD).
+    `pairs` holds the generator to the real clips themselves, where there are few.
     """
 
     generator: GeneratorConfig
@@ -99,6 +128,7 @@ class GameConfig(Config):
     ada: AdaConfig = field(default_factory=AdaConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     guard: GuardConfig = field(default_factory=GuardConfig)
+    pairs: PairsConfig | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     max_t: int | None = None
     head_start: float = 0.0
@@ -114,17 +144,20 @@ class GameConfig(Config):
             "ada": AdaConfig,
             "sampling": SamplingConfig,
             "guard": GuardConfig,
+            "pairs": PairsConfig,
         }
         for key, kind in tables.items():
             self._table(key, kind)
-            optional = key.endswith("discriminator")
+            optional = key == "pairs" or key.endswith("discriminator")
             self._require(isinstance(getattr(self, key), kind) or (getattr(self, key) is None and optional), key, "a table")
         self._require_counts("seed", least=0, most=1 << 62)
         self._require_counts("batch", "r1_interval")
         self._require_counts("micro_batch", "freeze", least=0)
         self._require_positive("kimg", "lr", "generator_lr_factor", "video_lr_factor", "ema_ramp")
         self._require(self.r1_gamma is None or 0 <= self.r1_gamma < 1e9, "r1_gamma", "a number from 0 or none")
-        self._require(0 <= self.head_start < self.kimg, "head_start", f"a number from 0 to below kimg, {self.kimg:g}")
+        self._require(self.alone < self.kimg, "pairs.kimg", f"a number below kimg, {self.kimg:g}, so that there is a game")
+        left = self.kimg - self.alone
+        self._require(0 <= self.head_start < left, "head_start", f"a number from 0 to below what the game has of kimg, {left:g}")
         self._require(self.ema_kimg is None or 0 < self.ema_kimg < 1e9, "ema_kimg", "a positive number or none")
         self._check_judges()
         self._check_batch()
@@ -150,6 +183,7 @@ class GameConfig(Config):
             self._require(self.num_frames <= room, "discriminator.num_frames", f"at most {room}, which a max_span of {room - 1} frames holds")
         else:
             self._require(self.freeze == 0, "freeze", "0 with MoCoGAN's pair")
+            self._require(self.pairs is None, "pairs", "none with MoCoGAN's pair")
         self._require(self.consecutive or shortest(self.num_frames, self.sampling.max_span) > 1, "sampling.max_span", "a larger one")
         reach = self.num_frames if self.consecutive else self.sampling.max_span + 1
         most = motion.max_num_frames
@@ -197,6 +231,11 @@ class GameConfig(Config):
     def total_steps(self) -> int:
         """Steps of the whole run."""
         return math.ceil(self.kimg * 1000 / self.batch)
+
+    @property
+    def alone(self) -> float:
+        """Thousand clips that pairs are drawn before the game begins."""
+        return 0.0 if self.pairs is None else self.pairs.kimg
 
     @property
     def gamma(self) -> float:

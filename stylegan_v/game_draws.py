@@ -178,6 +178,10 @@ class Ahead:
                 self._coming[number] = self._pool.submit(self._sampler.batch, number)
         return self._coming.pop(step).result()
 
+    def items(self, step: int) -> Tensor:
+        """Which clips those of a step are, for a sampler that knows."""
+        return cast(ClipSampler, self._sampler).items(step)
+
     def close(self) -> None:
         """Stop reading ahead."""
         if self._pool is not None:

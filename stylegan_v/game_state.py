@@ -79,13 +79,14 @@ def identity(clips: Clips) -> str:
 
 
 def _parts(game: Game) -> dict[str, Any]:
-    return {
+    parts = {
         "generator": game.generator,
         "ema": game.ema,
         "judges": game.judges,
         "optimizer": game.optimizer,
         "judge_optimizer": game.judge_optimizer,
     }
+    return parts if game.pairs is None else parts | {"pairs": game.pairs}
 
 
 def begin_with(game: Game, path: Path) -> list[str]:

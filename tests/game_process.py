@@ -1,6 +1,7 @@
 """One process of a tiny game, started by a test: plays five steps and writes losses and first gradients to the path that it is given.
 
-Gradients are those of the first step of both sides, and R1's by themselves: its step comes last and leaves its own in place of the game's.
+Gradients are those of the first step of both sides, and R1's by themselves: its step comes last and leaves its own in place of the game's;
+and those of a first step of pairs, before the game and beside it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from stylegan_v.game import Game
+from stylegan_v.game_config import PairsConfig
 from stylegan_v.ranks import joined
 from tests.tiny_game import open_clips, tiny_config
 
@@ -25,12 +27,26 @@ def play(clips: Path, out: Path) -> None:
         cfg = tiny_config(ada={"p": 0.4})
         plain = Game(dataclasses.replace(cfg, r1_gamma=0.0), dataset, ranks=ranks)
         next(plain.run(1))
+        alone = Game(dataclasses.replace(cfg, pairs=PairsConfig(kimg=0.004)), dataset, ranks=ranks)
+        beside = Game(dataclasses.replace(cfg, pairs=PairsConfig(kimg=0.0), r1_gamma=0.0), dataset, ranks=ranks)
+        assert alone.pairs is not None and beside.pairs is not None
+        next(alone.run(1))
+        next(beside.run(1))
         game = Game(cfg, dataset, ranks=ranks)
         events = game.run(5)
         first = next(events)
+        networks = {
+            "generator": plain.generator,
+            "judges": plain.judges,
+            "r1": game.judges,
+            "alone_generator": alone.generator,
+            "alone_codes": alone.pairs,
+            "beside_generator": beside.generator,
+            "beside_codes": beside.pairs,
+        }
         found = {
             f"{side}.{name}": param.grad.clone()
-            for side, network in (("generator", plain.generator), ("judges", plain.judges), ("r1", game.judges))
+            for side, network in networks.items()
             for name, param in network.named_parameters()
             if param.grad is not None
         }

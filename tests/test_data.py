@@ -196,6 +196,8 @@ def test_a_batch_is_a_function_of_seed_and_step_and_splits_over_ranks(dataset: C
             ClipSampler(dataset, 3, 4, seed=5, rank=rank, world_size=2, flip=True).batch(step) for rank in range(2)
         ]
         assert all(torch.equal(torch.cat(parts), part) for parts, part in zip(zip(*shares), steps[step]))
+        which = [ClipSampler(dataset, 3, 4, seed=5, rank=rank, world_size=2, flip=True).items(step) for rank in range(2)]
+        assert torch.equal(torch.cat(which), whole.items(step))
     assert not torch.equal(ClipSampler(dataset, 3, 4, seed=6, flip=True).batch(7)[1], t)
 
 
@@ -211,7 +213,9 @@ def test_times_are_those_of_the_frames_and_every_epoch_shows_every_long_clip_onc
             assert (frames[:, :, 1, 0, 0].float() == 5 * t).all()
             mirrored = frames[:, :, 2, 0, 0] == 0  # the blue half is on the right
             assert (mirrored.all(dim=1) | ~mirrored.any(dim=1)).all()
-            shown += [(int(clip[0, 0, 0, 0]) // 10, bool(flipped[0])) for clip, flipped in zip(frames, mirrored)]
+            now = [(int(clip[0, 0, 0, 0]) // 10, bool(flipped[0])) for clip, flipped in zip(frames, mirrored)]
+            assert [(sampler.usable[item % 3], item >= 3) for item in sampler.items(step).tolist()] == now
+            shown += now
         assert sorted(shown) == [(clip, flipped) for clip in (0, 1, 3) for flipped in (False, True)]
         orders.add(tuple(shown))
     assert len(orders) > 1

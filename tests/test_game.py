@@ -81,8 +81,9 @@ def test_two_processes_take_the_steps_of_one(clips: ClipDataset, tmp_path: Path)
     one, two = load_file(tmp_path / "one"), load_file(tmp_path / "two")
     assert one.keys() == two.keys() and len(one) > 30
     gradients = one.keys() - {"losses", "w_avg", "p"}
-    assert {name.split(".")[0] for name in gradients} == {"generator", "judges", "r1"}
-    largest = {side: max(float(one[name].norm()) for name in gradients if name.startswith(side)) for side in ("generator", "judges", "r1")}
+    sides = {"generator", "judges", "r1", "alone_generator", "alone_codes", "beside_generator", "beside_codes"}
+    assert {name.split(".")[0] for name in gradients} == sides
+    largest = {side: max(float(one[name].norm()) for name in gradients if name.startswith(f"{side}.")) for side in sides}
     for name in gradients:
         apart = float((two[name] - one[name]).norm())
         # of its own size, or of the largest of its network's where it is a sum that cancels

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from stylegan_v import Generator
-from stylegan_v.game import Game, judge_clips, make_judges
+from stylegan_v.game import Game
+from stylegan_v.game_judges import judge_clips, make_judges
 from tests.tiny_game import tiny_config, write_clips
 from vedit.progress import finish
 from vedit.training import Recipe, RecipeError
@@ -182,6 +183,6 @@ def test_a_plan_tries_both_sides_and_refuses_what_training_would(tmp_path: Path)
     fits = {"path": str(write_clips(tmp_path / "fits", clips=2))}
     moved: list[bool] = []
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Game, "_move_generator", lambda game, parts, move=Game._move_generator: (moved.append(True), move(game, parts))[1])
+        patched.setattr(Game, "_move_generator", lambda *given, move=Game._move_generator: (moved.append(True), move(*given))[1])
         finish(plan_game(GameRecipe(name="tiny", game=tiny_config(head_start=0.03), data=fits)))  # type: ignore[arg-type]
     assert len(moved) == 4, "a head start of the judges would hide what the generator's steps cost"

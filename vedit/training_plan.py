@@ -132,8 +132,11 @@ def plan_game(recipe: GameRecipe, device: str = "cpu", processes: int = 1) -> Ta
     lazy = times[2] - times[1]
     extra = max(0.0, lazy - plain) / recipe.game.r1_interval if recipe.game.gamma else 0.0
     parts = recipe.game.batch / (tried * processes)
+    alone = recipe.game.alone * 1000 / recipe.game.batch  # steps before the game
     sizes = [sum(weight.numel() for weight in network.parameters()) for network in (game.generator, game.judges)]
-    seconds = (min(plain, times[3] - times[2]) + extra) * parts * recipe.game.total_steps
+    seconds = (min(plain, times[3] - times[2]) + extra) * parts * (recipe.game.total_steps - alone)
+    if alone:
+        seconds += _seconds_alone(recipe.game, tried, device) * parts * alone
     memory = peak_memory(device)
     if memory is not None and tried < micro:
         memory += round((memory - beside) / (tried - less) * (micro - tried))
@@ -146,15 +149,26 @@ def _fitting(cfg: GameConfig, most: int) -> int:
     return next(count for count in range(max(1, most), 0, -1) if all(count % min(group, count) == 0 for group in groups))
 
 
-def _trial(cfg: GameConfig, clips: int, device: str, steps: int) -> Game:
-    """A game of so many clips of noise a step, every second one with R1, after so many steps."""
+def _trial(cfg: GameConfig, clips: int, device: str, steps: int, alone: bool = False) -> Game:
+    """A game of so many clips of noise a step, every second one with R1, after so many steps; with `alone` pairs without the game."""
     ada = replace(cfg.ada, p=0.2)
     kimg = (TRIED + 1) * clips / 1000  # long enough, however short the recipe's is
-    tried = replace(cfg, batch=clips, micro_batch=0, head_start=0.0, r1_interval=2, r1_gamma=cfg.gamma, ema_kimg=1.0, ada=ada, kimg=kimg)
+    pairs = None if cfg.pairs is None else replace(cfg.pairs, kimg=TRIED * clips / 1000 if alone else 0.0)
+    tried = replace(cfg, batch=clips, micro_batch=0, head_start=0.0, r1_interval=2, r1_gamma=cfg.gamma, ema_kimg=1.0, ada=ada, kimg=kimg, pairs=pairs)
     game = Game(tried, Noise(tried), device=device)
     for _ in game.run(steps):
         pass
     return game
+
+
+def _seconds_alone(cfg: GameConfig, clips: int, device: str) -> float:
+    """Of one step of pairs before the game."""
+    game, times = _trial(cfg, clips, device, 1, alone=True), []
+    for _ in game.run(TRIED):
+        if device == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter())
+    return (times[-1] - times[0]) / (len(times) - 1)
 
 
 class Noise:

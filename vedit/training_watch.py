@@ -28,6 +28,7 @@ from vedit import video
 from vedit.memory import peak_memory
 from vedit.pixels import enlarge, save_sheet, tile, to_pixels
 from vedit.timing import parse_rate
+from vedit.training_pairs import show_pairs
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -95,7 +96,7 @@ class Watch:
             figures["memory_gib"] = memory / 2**30
         counts = {"skipped": game.guard.skipped, "repaired": game.guard.repaired, "retreats": game.guard.retreats}
         self._write(event, figures, counts)
-        judged = event.clips > game.cfg.head_start * 1000 + EARLY and {"real", "fake"} <= figures.keys()
+        judged = event.clips > (game.cfg.alone + game.cfg.head_start) * 1000 + EARLY and {"real", "fake"} <= figures.keys()
         self._blind = blind(figures["real"], figures["fake"]) if judged else []
         self._sums.clear()
         self._began, self._since = now, game.step
@@ -106,6 +107,8 @@ class Watch:
         every = max(1, clips.shape[1] // MOMENTS)
         rows = clips[:, ::every][:, :MOMENTS]
         save_sheet(self.out / f"sheet-{step:07d}.png", to_pixels(enlarge(rows.flatten(0, 1), 64)), columns=rows.shape[1])
+        if game.pairs is not None:
+            show_pairs(game, self.out / f"pairs-{step:07d}.png", self.cfg.clips, MOMENTS)
         fps = parse_rate(game.generator.fps)
         moments = [tile(to_pixels(enlarge(moment, 64))) for moment in clips.unbind(1)]
         video.write(self.out / f"samples-{step:07d}.mp4", moments, fps=fps, crf=16, metadata={"comment": "synthetic: drawn by a video generator (vedit)"})

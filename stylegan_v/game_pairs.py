@@ -1,0 +1,67 @@
+"""Codes of the data's own clips: what holds a generator to a few real clips, beside the game or before it.
+
+Few clips leave a game little to go by: its judges know them by heart long before the generator has found a face. So every clip gets a
+z and motion codes of its own, which are learned along with the generator by drawing it again (Bojanowski et al. 2018, "Optimizing the
+Latent Space of Generative Networks"); all other z and motions are the game's as before.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stylegan_v.game_config import GameConfig, PairsConfig
+from stylegan_v.game_draws import Clips, stream, usable_clips
+from stylegan_v.generator import Generator
+from stylegan_v.losses import paired_distance
+from stylegan_v.training import shrunk
+
+
+class Pairs(nn.Module):
+    """Codes of E clips, the mirrored ones after the others: `z` [E, z_dim], `motion_z` [E, M, C], each clip's of mean square 1.
+
+    A clip's place is its item number in `ClipSampler`.
+    """
+
+    def __init__(self, cfg: GameConfig, clips: Clips, generator: Generator) -> None:
+        super().__init__()
+        assert cfg.pairs is not None and cfg.generator.motion is not None
+        self.cfg: PairsConfig = cfg.pairs
+        usable = usable_clips(cfg, clips)
+        entries = len(usable) * (2 if cfg.sampling.flip else 1)
+        codes = generator.num_motion_codes(max(clips.lengths[clip] for clip in usable) - 1)
+        rng = stream(cfg.seed, "pairs", 0)
+        self.z = nn.Parameter(torch.randn(entries, cfg.generator.z_dim, generator=rng))
+        self.motion_z = nn.Parameter(torch.randn(entries, codes, cfg.generator.motion.z_dim, generator=rng))
+        self.standardise()
+
+    def draw(self, generator: Generator, items: Tensor, t: Tensor, c: Tensor | None, *, lower: bool = False) -> list[Tensor]:
+        """Clips [N, T, 3, H, W] of the codes of `items` [N] at t [N, T]; with `lower` at every resolution, the lowest first."""
+        w = generator.mapping.w(self.z[items], c)
+        ws = w.unsqueeze(1).expand(-1, generator.num_ws, -1)
+        motion_v = generator.motion(t, self.motion_z[items], c)
+        return generator.synthesis.pyramid(ws, motion_v) if lower else [generator.synthesis(ws, motion_v=motion_v)]
+
+    def distance(self, generator: Generator, items: Tensor, real: Tensor, t: Tensor, c: Tensor | None) -> Tensor:
+        """How far the drawn clips are from the real ones [N, T, 3, H, W]."""
+        images = self.draw(generator, items, t, c, lower=self.cfg.pyramid > 0)
+        weights = {"edges": self.cfg.edges, "motion": self.cfg.motion, "moving": self.cfg.moving}
+        found = paired_distance(images[-1], real, **weights)
+        for image in images[1:-1]:
+            found = found + self.cfg.pyramid * paired_distance(image, shrunk(real, image.shape[-1]), **weights)
+        return found
+
+    def rate(self, step: int, batch: int) -> float:
+        """The generator's learning rate in a step before the game begins: a ramp of 100 steps, then half a cosine."""
+        steps = self.cfg.kimg * 1000 / batch
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(steps, 1.0))))
+        return self.cfg.lr * min(1.0, (step + 1) / 100) * (self.cfg.lr_end + (1 - self.cfg.lr_end) * cosine)
+
+    @torch.no_grad()
+    def standardise(self) -> None:
+        """Bring every clip's codes back to the size that random ones have; z's does not matter to the network, but to the steps taken."""
+        for codes in (self.z, self.motion_z):
+            codes.copy_(functional.normalize(codes.flatten(1)).mul_(codes[0].numel() ** 0.5).view_as(codes))
