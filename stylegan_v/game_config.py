@@ -64,7 +64,7 @@ class SamplingConfig(Config):
 class PairsConfig(Config):
     """Codes of the data's own clips (see `stylegan_v.game_pairs`), for data sets of a few clips, `most` of them.
 
-    Before the game begins, and before `head_start`, `kimg` thousand clips are drawn again from their codes alone: `lr` is the generator's
+    Before the game begins, `kimg` thousand clips (on top of the game's) are drawn again from their codes alone: `lr` is the generator's
     rate then and falls to `lr_end` times itself, `codes_lr` that of the codes, which falls with it. Afterwards `weight` is that of their
     distance beside the game's loss. `edges`, `motion` and `moving` weigh it within (see `paired_distance`), `pyramid` that of all lower resolutions.
     """
@@ -78,7 +78,7 @@ class PairsConfig(Config):
     motion: float = 3.0
     moving: float = 1.0
     pyramid: float = 0.25
-    most: int = 256
+    most: int = 1024
 
     def __post_init__(self) -> None:
         self._require_positive("weight", "lr", "lr_end", "codes_lr")
@@ -90,7 +90,7 @@ class PairsConfig(Config):
 
 @dataclass(frozen=True)
 class GameConfig(Config):
-    """A whole run of the adversarial game. A clip counts as one image: `kimg` thousand of them in `batch`es.
+    """A run of the adversarial game. A clip counts as one image: `kimg` thousand of them in `batch`es.
 
     Judges are either `discriminator`, on its number of frames a clip (2, 3 or more), or MoCoGAN's pair on 16 consecutive frames:
     `image_discriminator`, which is shown one of them at random, and `video_discriminator`, whose rate is times `video_lr_factor`.
@@ -155,9 +155,7 @@ class GameConfig(Config):
         self._require_counts("micro_batch", "freeze", least=0)
         self._require_positive("kimg", "lr", "generator_lr_factor", "video_lr_factor", "ema_ramp")
         self._require(self.r1_gamma is None or 0 <= self.r1_gamma < 1e9, "r1_gamma", "a number from 0 or none")
-        self._require(self.alone < self.kimg, "pairs.kimg", f"a number below kimg, {self.kimg:g}, so that there is a game")
-        left = self.kimg - self.alone
-        self._require(0 <= self.head_start < left, "head_start", f"a number from 0 to below what the game has of kimg, {left:g}")
+        self._require(0 <= self.head_start < self.kimg, "head_start", f"a number from 0 to below kimg, {self.kimg:g}")
         self._require(self.ema_kimg is None or 0 < self.ema_kimg < 1e9, "ema_kimg", "a positive number or none")
         self._check_judges()
         self._check_batch()
@@ -229,8 +227,8 @@ class GameConfig(Config):
 
     @property
     def total_steps(self) -> int:
-        """Steps of the whole run."""
-        return math.ceil(self.kimg * 1000 / self.batch)
+        """Steps of the whole run, those of pairs before the game among them."""
+        return math.ceil((self.alone + self.kimg) * 1000 / self.batch)
 
     @property
     def alone(self) -> float:

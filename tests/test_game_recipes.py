@@ -122,6 +122,9 @@ def test_bad_recipes_name_file_and_key(tmp_path: Path, text: str, message: str) 
         ("game.discriminator.num_frames=40", "game.discriminator.num_frames is 40, wanted at most 33"),
         ("data.max_span=64", "data.max_span is 64, wanted less than"),
         ("data.flip=1", "data.flip is 1, wanted true or false"),
+        ("game.pairs=3", "game.pairs is 3, wanted a table or none"),
+        ("game.pairs.most=none", "game.pairs.most is None, wanted a whole number"),
+        ("game.seed=none", "game.seed is None, wanted a whole number"),
         ("game.sed=1", "game.sed is no key here; wanted some of .*seed"),
     ],
 )
@@ -138,9 +141,9 @@ def test_a_recipe_of_another_program_is_told_apart(name: str) -> None:
 
 def test_recipes_of_worlds_are_still_read_and_values_can_be_overruled() -> None:
     assert isinstance(read_recipe(RECIPES / "skies-2.toml", ["train.seed=4"]), Recipe)
-    recipe = read_recipe(RECIPES / "laptop-64.toml", ["game.kimg=2", "data.flip=false", "data.path=clips.zip"])
+    recipe = read_recipe(RECIPES / "laptop-64.toml", ["game.kimg=2", "data.flip=false", "data.path=clips.zip", "game.pairs=none"])
     assert isinstance(recipe, GameRecipe)
-    assert (recipe.game.kimg, recipe.game.sampling.flip, recipe.data.path) == (2, False, "clips.zip")
+    assert (recipe.game.kimg, recipe.game.sampling.flip, recipe.data.path, recipe.game.pairs) == (2, False, "clips.zip", None)
     with pytest.raises(RecipeError, match="nothing.toml"):
         read_recipe(RECIPES / "nothing.toml")
 

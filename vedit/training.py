@@ -69,9 +69,12 @@ class Recipe(Config):
 def overrule(values: dict[str, Any], change: str) -> None:
     """Set one value of a recipe's plain data; raises RecipeError.
 
+    A value is written as in TOML, a word needs no quotes, and `none` is what a setting without a value has.
+
     >>> recipe = {"train": {"seed": 1, "stages": [{"steps": 9}]}}
     >>> overrule(recipe, "train.stages.0.steps=100"); overrule(recipe, "train.precision=bf16"); recipe
     {'train': {'seed': 1, 'stages': [{'steps': 100}], 'precision': 'bf16'}}
+    >>> overrule(recipe, "train.seed=none"); recipe["train"]["seed"]
     """
     key, sign, text = change.partition("=")
     if not sign or not key.strip():
@@ -79,7 +82,7 @@ def overrule(values: dict[str, Any], change: str) -> None:
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        value = text.strip()  # a word needs no quotes
+        value = None if text.strip() == "none" else text.strip()
     place: Any = values
     *path, last = key.strip().split(".")
     try:
