@@ -20,6 +20,7 @@ from stylegan_v.archive import DataError
 from stylegan_v.augment import AdaController, Augment
 from stylegan_v.config import ConfigError
 from stylegan_v.discriminator import Discriminator
+from stylegan_v.game_codes import align
 from stylegan_v.game_config import GameConfig
 from stylegan_v.game_draws import Ahead, Clips, Inputs, InputSampler, real_sampler, usable_clips
 from stylegan_v.game_judges import judge_clips, make_judges
@@ -80,11 +81,14 @@ class Game:
         self.inputs = InputSampler.of(cfg, clips, self.generator)
         self.real = Ahead(real_sampler(cfg, clips, self.ranks), workers)
         self.step = 0
+        self._coded = self.pairs is None
         self.began_good = False  # with somebody's average of generators: it is kept, and gives way slowly
         self.last_good: Path | None = None
 
     def run(self, until: int | None = None) -> Iterator[GameEvent]:
         """Train to step `until` (the end by default), yielding after every step; raises TrainingDiverged."""
+        for _ in self.learn_codes():
+            pass
         until = self.cfg.total_steps if until is None else min(until, self.cfg.total_steps)
         while self.step < until:
             good, figures = self._play()
@@ -95,6 +99,15 @@ class Game:
             if self.guard.note(good):
                 self._retreat()
             yield event
+
+    def learn_codes(self) -> Iterator[tuple[int, int, float]]:
+        """What a game with pairs begins with (see `stylegan_v.game_codes`); nothing where that was done. Yields step, steps and error."""
+        if self._coded or self.step or self.pairs is None:
+            return
+        self._coded = True
+        yield from align(self.pairs, self.generator, self.cfg, self.clips)
+        self.ranks.take_firsts(self.pairs, self.generator)
+        self.ema.synthesis.motion_encoder.load_state_dict(self.generator.synthesis.motion_encoder.state_dict())
 
     @property
     def healthy(self) -> bool:

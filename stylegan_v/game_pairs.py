@@ -55,10 +55,12 @@ class Pairs(nn.Module):
         return found
 
     def rate(self, step: int, batch: int) -> float:
-        """The generator's learning rate in a step before the game begins: a ramp of 100 steps, then half a cosine."""
-        steps = self.cfg.kimg * 1000 / batch
-        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(steps, 1.0))))
-        return self.cfg.lr * min(1.0, (step + 1) / 100) * (self.cfg.lr_end + (1 - self.cfg.lr_end) * cosine)
+        """The generator's learning rate in a step before the game begins."""
+        return self.cfg.lr * min(1.0, (step + 1) / 100) * self.pace(step * batch / 1000 / self.cfg.kimg)
+
+    def pace(self, progress: float) -> float:
+        """What rates are times at a progress in [0, 1]: half a cosine from 1 to `lr_end`."""
+        return self.cfg.lr_end + (1 - self.cfg.lr_end) * 0.5 * (1 + math.cos(math.pi * progress))
 
     @torch.no_grad()
     def standardise(self) -> None:

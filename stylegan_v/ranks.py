@@ -39,6 +39,13 @@ class Ranks:
             dist.barrier()
 
     @torch.no_grad()
+    def take_firsts(self, *modules: nn.Module) -> None:
+        """Give all processes the first one's weights."""
+        if self.size > 1:
+            for weight in (weight for module in modules for weight in module.parameters()):
+                dist.broadcast(weight, 0)
+
+    @torch.no_grad()
     def check_agreement(self, *modules: nn.Module) -> None:
         """Raise RuntimeError where the processes' weights have drifted apart, which ends a training rather than spoil it."""
         if self.size == 1:

@@ -27,8 +27,8 @@ def play(clips: Path, out: Path) -> None:
         cfg = tiny_config(ada={"p": 0.4})
         plain = Game(dataclasses.replace(cfg, r1_gamma=0.0), dataset, ranks=ranks)
         next(plain.run(1))
-        alone = Game(dataclasses.replace(cfg, pairs=PairsConfig(kimg=0.004)), dataset, ranks=ranks)
-        beside = Game(dataclasses.replace(cfg, pairs=PairsConfig(kimg=0.0), r1_gamma=0.0), dataset, ranks=ranks)
+        alone = Game(dataclasses.replace(cfg, pairs=PairsConfig(codes=2, kimg=0.004)), dataset, ranks=ranks)
+        beside = Game(dataclasses.replace(cfg, pairs=PairsConfig(codes=0, kimg=0.0), r1_gamma=0.0), dataset, ranks=ranks)
         assert alone.pairs is not None and beside.pairs is not None
         next(alone.run(1))
         next(beside.run(1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,11 @@ from stylegan_v.archive import DataError
 from stylegan_v.config import MotionConfig
 from stylegan_v.data import ClipDataset
 from stylegan_v.game import Game, to_floats
+from stylegan_v.game_codes import components
 from stylegan_v.game_config import GameConfig, PairsConfig, SamplingConfig
 from stylegan_v.losses import paired_distance
 from stylegan_v.training import shrunk
-from tests.tiny_game import open_clips, tiny_config, write_clips
+from tests.tiny_game import MOTION, open_clips, tiny_config, write_clips
 from vedit.progress import finish
 from vedit.training_game import GameRecipe, train_game
 from vedit.training_plan import plan_game
@@ -33,7 +35,7 @@ def one_thread() -> None:
 
 
 def paired(**changes: object) -> PairsConfig:
-    return PairsConfig.from_dict({"kimg": 0.016, "weight": 2.0, **changes})
+    return PairsConfig.from_dict({"codes": 5, "kimg": 0.016, "weight": 2.0, **changes})
 
 
 def state(game: Game) -> list[Tensor]:
@@ -124,6 +126,49 @@ def test_settings_out_of_range_and_too_many_clips_are_refused(clips: ClipDataset
         tiny_config(pairs={"weight": 0})
     with pytest.raises(DataError, match="holds 4 clips, .*up to 3: leave that table out, or raise game.pairs.most"):
         Game(tiny_config(pairs=paired(most=3)), clips)
+
+
+def test_components_are_uncorrelated_told_alike_and_silent_where_nothing_moves() -> None:
+    rng = torch.Generator().manual_seed(0)
+    patterns, size = torch.randn(3, 3 * 32 * 32, generator=rng), torch.tensor([5.0, 1.0, 0.2])
+    moves = torch.linalg.qr(torch.randn(40, 4, generator=rng)).Q
+    moves = torch.linalg.qr(moves - moves.mean(dim=0)).Q[:, :3]
+    frames = ((moves * size) @ patterns).view(40, 3, 32, 32) * 0.05
+    found = components(frames)
+    assert found.shape == (40, 12)
+    assert (found.mean(dim=0).abs() < 1e-5).all()
+    moments = found.T @ found / len(found)
+    torch.testing.assert_close(moments[:2, :2], torch.eye(2), rtol=1e-4, atol=1e-4)  # the second is a fifth of the first
+    still = components(0.3 + 1e-4 * torch.randn(40, 3, 32, 32, generator=rng))
+    assert still.abs().max() < 0.3
+    assert components(torch.zeros(2, 3, 16, 16)).eq(0).all()
+
+
+def test_codes_learn_to_tell_what_moves_before_the_first_step(clips: ClipDataset) -> None:
+    motion = dataclasses.replace(MOTION, num_freqs=16, v_dim=32, distance=4)
+    cfg = tiny_config(pairs=paired(codes=300), sampling=SamplingConfig(flip=True))
+    cfg = dataclasses.replace(cfg, generator=dataclasses.replace(cfg.generator, motion=motion))
+    game = Game(cfg, clips)
+    errors = [error for _, _, error in game.learn_codes()]
+    assert sum(errors[-5:]) < 0.6 * sum(errors[:5])
+    assert game.pairs is not None
+    for mine, kept in zip(game.generator.parameters(), game.ema.parameters(), strict=True):
+        assert torch.equal(mine, kept)
+    torch.testing.assert_close(game.pairs.motion_z.square().flatten(1).mean(dim=1), torch.ones(8))
+    assert list(game.learn_codes()) == []  # once is enough
+    again = Game(cfg, clips)
+    next(again.run())
+    next(game.run())
+    assert all(torch.equal(a, b) for a, b in zip(state(again), state(game), strict=True))
+
+
+def test_a_resumed_game_does_not_begin_its_codes_anew(clips: ClipDataset, tmp_path: Path) -> None:
+    game = Game(tiny_config(pairs=paired()), clips)
+    next(game.run())
+    game.save(tmp_path / "state.pt")
+    other = Game(tiny_config(pairs=paired()), clips)
+    other.load(tmp_path / "state.pt")
+    assert list(other.learn_codes()) == []
 
 
 def test_the_judges_have_their_head_start_after_the_pairs(clips: ClipDataset) -> None:

@@ -155,6 +155,8 @@ def _run(game: Game, recipe: GameRecipe, out: Path, evaluate: Evaluate | None) -
     desk = _Desk(game, recipe, out, evaluate) if game.ranks.first else None
     total, due = recipe.game.total_steps, False
     try:
+        for step, steps, error in game.learn_codes():
+            yield Progress("codes", step, steps, f"error {error:.3f}")
         for event in game.run():
             if desk is not None:
                 desk.note(event)

@@ -153,7 +153,7 @@ def _trial(cfg: GameConfig, clips: int, device: str, steps: int, alone: bool = F
     """A game of so many clips of noise a step, every second one with R1, after so many steps; with `alone` pairs without the game."""
     ada = replace(cfg.ada, p=0.2)
     kimg = (TRIED + 1) * clips / 1000  # long enough, however short the recipe's is
-    pairs = None if cfg.pairs is None else replace(cfg.pairs, kimg=kimg if alone else 0.0)
+    pairs = None if cfg.pairs is None else replace(cfg.pairs, codes=0, kimg=kimg if alone else 0.0)
     tried = replace(cfg, batch=clips, micro_batch=0, head_start=0.0, r1_interval=2, r1_gamma=cfg.gamma, ema_kimg=1.0, ada=ada, kimg=kimg, pairs=pairs)
     game = Game(tried, Noise(tried), device=device)
     for _ in game.run(steps):
