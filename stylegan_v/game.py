@@ -185,7 +185,7 @@ class Game:
         good, figures, norm = self._settle(self._moving(), torch.cat([apart.view(1), w_sum]))
         if good:
             rate = self.pairs.rate(self.step, self.cfg.batch)
-            self._take(self.optimizer, [rate, self.pairs.cfg.codes_lr * rate / self.pairs.cfg.lr], beta1=0.9)
+            self._take(self.optimizer, [rate, *self.pairs.code_rates(rate / self.pairs.cfg.lr)], beta1=0.9)
             self.generator.mapping.w_avg.lerp_(figures[1:], W_AVG_SPEED)
             self.pairs.standardise()
         return good, {"paired": float(figures[0]), "generator_gradient": norm}
@@ -218,7 +218,7 @@ class Game:
         rates = [self.cfg.lr * self.cfg.generator_lr_factor]
         if self.pairs is not None:
             named["paired"] = float(figures[1])
-            rates.append(self.pairs.cfg.codes_lr * self.pairs.cfg.lr_end)
+            rates += self.pairs.code_rates(self.pairs.cfg.lr_end)
         if good:
             self._take(self.optimizer, rates)
             self.generator.mapping.w_avg.lerp_(figures[2:], W_AVG_SPEED)
@@ -341,7 +341,7 @@ class Game:
         return [*self.generator.parameters(), *(() if self.pairs is None else self.pairs.parameters())]
 
     def _generator_optimizer(self) -> torch.optim.Adam:
-        groups = [{"params": list(self.generator.parameters())}, *([] if self.pairs is None else [{"params": list(self.pairs.parameters())}])]
+        groups = [{"params": list(self.generator.parameters())}, *([] if self.pairs is None else [{"params": [codes]} for codes in self.pairs.parameters()])]
         return torch.optim.Adam(groups, lr=self.cfg.lr * self.cfg.generator_lr_factor, betas=(0.0, 0.99), eps=1e-8, fused=True)
 
     def _judge_optimizer(self) -> torch.optim.Adam:

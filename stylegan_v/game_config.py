@@ -64,10 +64,11 @@ class SamplingConfig(Config):
 class PairsConfig(Config):
     """Codes of the data's own clips (see `stylegan_v.game_pairs`), for data sets of a few clips, `most` of them.
 
-    In the first `codes` steps motion codes learn what moves, without a frame being drawn (see `stylegan_v.game_codes`); that takes seconds and
-    is not counted. Then, before the game begins, `kimg` thousand clips (on top of the game's) are drawn again from their codes alone: `lr` is the generator's
-    rate then and falls to `lr_end` times itself, `codes_lr` that of the codes, which falls with it. Afterwards `weight` is that of their
-    distance beside the game's loss. `edges`, `motion` and `moving` weigh it within (see `paired_distance`), `pyramid` that of all lower resolutions.
+    In the first `codes` steps motion codes learn what moves, without a frame being drawn (see `stylegan_v.game_codes`); that takes seconds
+    and is not counted. Then, before the game begins, `kimg` thousand clips (on top of the game's) are drawn again from their codes alone:
+    `lr` is the generator's rate then, `codes_lr` that of z and `motion_lr` that of the motion codes; all fall to `lr_end` times themselves.
+    Afterwards `weight` is that of the distance beside the game's loss. `edges`, `motion` and `moving` weigh it within
+    (see `paired_distance`), `pyramid` that of all lower resolutions.
     """
 
     codes: int = 1500
@@ -75,7 +76,8 @@ class PairsConfig(Config):
     weight: float = 10.0
     lr: float = 0.008
     lr_end: float = 0.1
-    codes_lr: float = 0.005
+    codes_lr: float = 0.03
+    motion_lr: float = 0.005
     edges: float = 1.0
     motion: float = 3.0
     moving: float = 1.0
@@ -83,7 +85,7 @@ class PairsConfig(Config):
     most: int = 1024
 
     def __post_init__(self) -> None:
-        self._require_positive("weight", "lr", "lr_end", "codes_lr")
+        self._require_positive("weight", "lr", "lr_end", "codes_lr", "motion_lr")
         for key in ("kimg", "edges", "motion", "moving", "pyramid"):
             self._require(0 <= getattr(self, key) < 1e9, key, "a number from 0")
         self._require(self.lr_end <= 1, "lr_end", "a factor above 0, at most 1")
