@@ -245,6 +245,7 @@ def test_what_cannot_be_read_is_left_out_by_name_and_a_copy_too(films: Path, tmp
 def test_a_crop_outside_the_picture_leaves_the_video_out_and_no_clip_is_an_error(films: Path, tmp_path: Path) -> None:
     with pytest.raises(PreparationError, match=r"no clip is left of 3 videos; the first: .*reaches to"):
         finish(prepare([films], tmp_path / "set", size=SIDE, scenes=False, crop="40,0,32,32"))
+    assert not (tmp_path / ".set.parts").exists()  # nothing in it is of use
     with pytest.raises(AlignmentError):
         finish(prepare([films], tmp_path / "set", crop="middle", scenes=False))
     with pytest.raises(ConfigError, match="least"):

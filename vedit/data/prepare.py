@@ -97,6 +97,8 @@ def prepare(
     manifest = store.finished(key, overwrite)
     if manifest is None:
         cuts = yield from _cut_all(store, found, keys, cfg, workers)
+        if not any(made["clips"] for made in cuts):
+            store.discard()
         manifest = {"key": key, "settings": cfg.to_dict()} | _chosen(cuts, found, groups, duplicates)
         part_of = {clip["name"]: part for part, made in zip(keys, cuts, strict=True) for clip in made["clips"]}
         told = json.dumps(manifest, indent=1, ensure_ascii=False)

@@ -53,7 +53,7 @@ class Store:
         if manifest is None:
             raise PreparationError(f"{self.out} exists and was not made by this command; choose another place with -o")
         if manifest.get("key") == key:
-            shutil.rmtree(self.waiting, ignore_errors=True)  # of a run that was killed at its very end
+            self.discard()  # of a run that was killed at its very end
             return manifest
         if not overwrite:
             raise PreparationError(
@@ -91,6 +91,10 @@ class Store:
             yield from self._zip(clips, tables)
         else:
             yield from self._folder(clips, tables)
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove what waits."""
         shutil.rmtree(self.waiting, ignore_errors=True)
 
     def _zip(self, clips: Sequence[tuple[str, str]], tables: Mapping[str, str]) -> Task[None]:
