@@ -35,7 +35,10 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The configuration of plain data; raises ConfigError for unknown and missing keys and for bad values."""
+        """The configuration of plain data; raises ConfigError for unknown and missing keys and for bad values.
+
+        TOML has no null: the word "none" stands for it where a setting can have no value.
+        """
         known = {field.name: field for field in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - set(known)):
             raise ConfigError(f"is no key here; wanted some of {', '.join(sorted(known))}", unknown[0])
@@ -43,6 +46,7 @@ class Config:
             if key not in values and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
                 raise ConfigError("is missing", key)
         hints = get_type_hints(cls)
+        values = {key: None if value == "none" and _may_be_none(hints[key]) else value for key, value in values.items()}
         for key, value in values.items():
             if not _fits(value, hints[key]):
                 raise ConfigError(f"is {_shown(value)}, wanted {_wanted(hints[key])}", key)
@@ -77,6 +81,15 @@ class Config:
             value = getattr(self, key)
             good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9
             self._require(good, key, "a positive number below 1e9")
+
+
+def _may_be_none(hint: Any) -> bool:
+    """Whether a field can have no value; the word "none" is a value of a field of words.
+
+    >>> _may_be_none(float | None), _may_be_none(float), _may_be_none(str | None)
+    (True, False, False)
+    """
+    return get_origin(hint) in (Union, UnionType) and NoneType in get_args(hint) and str not in get_args(hint)
 
 
 def _fits(value: object, hint: Any) -> bool:

@@ -376,16 +376,18 @@ class ClipSampler:
 
     def batch(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """This rank's share of the clips of a step: frames uint8 [N, T, 3, H, W], their times t float [N, T] (frames), labels [N, c_dim]."""
-        share = self.clips // self.world_size
-        first = step * self.clips + self.rank * share
-        frames, times, labels = zip(*(self._item(place) for place in range(first, first + share)), strict=True)
+        frames, times, labels = zip(*(self._item(place) for place in self._places(step)), strict=True)
         return torch.stack(frames), torch.stack(times), torch.stack(labels)
 
     def items(self, step: int) -> Tensor:
         """Which clips `batch` gives, int64 [N]: places in `usable`, and for mirrored ones so many more as it is long."""
+        return torch.tensor([self._which(place) for place in self._places(step)])
+
+    def _places(self, step: int) -> range:
+        """Those of this rank's clips of a step in the endless stream."""
         share = self.clips // self.world_size
         first = step * self.clips + self.rank * share
-        return torch.tensor([self._which(place) for place in range(first, first + share)])
+        return range(first, first + share)
 
     def _which(self, place: int) -> int:
         items = len(self.usable) * (2 if self.flip else 1)

@@ -20,9 +20,9 @@ from stylegan_v.archive import DataError
 from stylegan_v.augment import AdaController, Augment
 from stylegan_v.config import ConfigError
 from stylegan_v.discriminator import Discriminator
-from stylegan_v.game_codes import align
+from stylegan_v.game_codes import Told, align
 from stylegan_v.game_config import GameConfig
-from stylegan_v.game_draws import Ahead, Clips, Inputs, InputSampler, real_sampler, usable_clips
+from stylegan_v.game_draws import Ahead, Clips, Inputs, InputSampler, real_sampler, to_floats
 from stylegan_v.game_judges import judge_clips, make_judges
 from stylegan_v.game_pairs import Pairs
 from stylegan_v.generator import Generator
@@ -81,7 +81,7 @@ class Game:
         self.inputs = InputSampler.of(cfg, clips, self.generator)
         self.real = Ahead(real_sampler(cfg, clips, self.ranks), workers)
         self.step = 0
-        self._coded = self.pairs is None
+        self.codes_learned = self.pairs is None
         self.began_good = False  # with somebody's average of generators: it is kept, and gives way slowly
         self.last_good: Path | None = None
 
@@ -100,14 +100,15 @@ class Game:
                 self._retreat()
             yield event
 
-    def learn_codes(self) -> Iterator[tuple[int, int, float]]:
-        """What a game with pairs begins with (see `stylegan_v.game_codes`); nothing where that was done. Yields step, steps and error."""
-        if self._coded or self.step or self.pairs is None:
+    def learn_codes(self) -> Iterator[Told]:
+        """What a game with pairs begins with (see `stylegan_v.game_codes`), the average's motion encoder too; nothing where that was done."""
+        if self.codes_learned or self.pairs is None:
             return
-        self._coded = True
-        yield from align(self.pairs, self.generator, self.cfg, self.clips)
-        self.ranks.take_firsts(self.pairs, self.generator)
-        self.ema.synthesis.motion_encoder.load_state_dict(self.generator.synthesis.motion_encoder.state_dict())
+        if self.pairs.cfg.codes:
+            yield from align(self.pairs, self.generator, self.cfg, self.clips)
+            self.ranks.take_firsts(self.pairs, self.generator)
+            self.ema.synthesis.motion_encoder.load_state_dict(self.generator.synthesis.motion_encoder.state_dict())
+        self.codes_learned = True
 
     @property
     def healthy(self) -> bool:
@@ -117,7 +118,7 @@ class Game:
     @property
     def usable(self) -> bool:
         """Whether the weights are worth keeping although the last step was not taken: some step was, and they are finite."""
-        networks = (self.generator, self.ema, self.judges)
+        networks = (self.generator, self.ema, self.judges, *self._codes())
         finite = all(bool(weight.isfinite().all()) for network in networks for weight in network.parameters())
         return finite and self.guard.skipped < self.step
 
@@ -126,7 +127,7 @@ class Game:
 
         All processes call it, the first one writes; raises RuntimeError where their weights have drifted apart.
         """
-        self.ranks.check_agreement(self.generator, self.judges, *([] if self.pairs is None else [self.pairs]))
+        self.ranks.check_agreement(self.generator, self.judges, *self._codes())
         if self.ranks.first:
             game_state.save(self, path)
         self.ranks.wait()
@@ -145,10 +146,10 @@ class Game:
         """One step of both sides; whether all of it was taken, and its figures."""
         parts = list(self.inputs.batch(self.step, self.ranks.rank * self.share, self.share).parts(self.micro, self.device))
         real, seen = list(self._real()), self.step * self.cfg.batch / 1000
-        if seen < self.cfg.alone:
+        if seen < self.cfg.pairs_kimg:
             good, figures = self._move_pairs(parts, real)
             return good, figures | {"rate": self.guard.rate}
-        ahead = seen < self.cfg.alone + self.cfg.head_start
+        ahead = seen < self.cfg.pairs_kimg + self.cfg.head_start
         good, fakes, figures = (True, self._show(parts), {}) if ahead else self._move_generator(parts, real)
         if good:
             good, more = self._move_judges(parts, fakes, real)
@@ -336,12 +337,16 @@ class Game:
                 for resolution in judge.resolutions[: self.cfg.freeze]:
                     getattr(judge, f"b{resolution}").requires_grad_(False)
 
+    def _codes(self) -> list[Pairs]:
+        """The clips' own codes, where there are any."""
+        return [] if self.pairs is None else [self.pairs]
+
     def _moving(self) -> list[nn.Parameter]:
         """What the generator's steps move: its weights, and the clips' own codes."""
-        return [*self.generator.parameters(), *(() if self.pairs is None else self.pairs.parameters())]
+        return [weight for module in (self.generator, *self._codes()) for weight in module.parameters()]
 
     def _generator_optimizer(self) -> torch.optim.Adam:
-        groups = [{"params": list(self.generator.parameters())}, *([] if self.pairs is None else [{"params": [codes]} for codes in self.pairs.parameters()])]
+        groups = [{"params": list(self.generator.parameters())}, *({"params": [codes]} for pairs in self._codes() for codes in pairs.parameters())]
         return torch.optim.Adam(groups, lr=self.cfg.lr * self.cfg.generator_lr_factor, betas=(0.0, 0.99), eps=1e-8, fused=True)
 
     def _judge_optimizer(self) -> torch.optim.Adam:
@@ -376,14 +381,10 @@ def check_clips(cfg: GameConfig, clips: Clips) -> None:
         raise DataError(f"the clips have {clips.resolution}x{clips.resolution} pixels, the generator {wanted}x{wanted}; prepare them at that size")
     if cfg.generator.c_dim and clips.c_dim != cfg.generator.c_dim:
         raise DataError(f"the clips have labels of size {clips.c_dim}, the networks c_dim {cfg.generator.c_dim}; set c_dim of both networks to {clips.c_dim}")
-    if cfg.pairs is not None and len(usable_clips(cfg, clips)) > cfg.pairs.most:
-        found, most = len(usable_clips(cfg, clips)), cfg.pairs.most
-        raise DataError(f"holds {found} clips, and codes of their own (game.pairs) are for up to {most}: leave that table out, or raise game.pairs.most")
-
-
-def to_floats(pixels: Tensor) -> Tensor:
-    """Clips uint8 as float in [-1, 1], of the same shape."""
-    return pixels.float().div_(127.5).sub_(1)
+    found = len(clips.usable(cfg.num_frames, cfg.sampling.max_span)) if cfg.pairs is not None else 0
+    if cfg.pairs is not None and found > cfg.pairs.most:
+        most = cfg.pairs.most
+        raise DataError(f"found {found} clips; codes of their own (game.pairs) are for up to {most}: go without (game.pairs=none), or raise game.pairs.most")
 
 
 def sum_of(tensors: Iterable[Tensor]) -> Tensor:

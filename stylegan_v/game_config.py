@@ -62,18 +62,18 @@ class SamplingConfig(Config):
 
 @dataclass(frozen=True)
 class PairsConfig(Config):
-    """Codes of the data's own clips (see `stylegan_v.game_pairs`), for data sets of a few clips, `most` of them.
+    """Codes of the data's own clips (see `stylegan_v.game_pairs`), for data sets of a few: more than `most` clips are refused.
 
-    In the first `codes` steps motion codes learn what moves, without a frame being drawn (see `stylegan_v.game_codes`); that takes seconds
-    and is not counted. Then, before the game begins, `kimg` thousand clips (on top of the game's) are drawn again from their codes alone:
-    `lr` is the generator's rate then, `codes_lr` that of z and `motion_lr` that of the motion codes; all fall to `lr_end` times themselves.
-    Afterwards `weight` is that of the distance beside the game's loss. `edges`, `motion` and `moving` weigh it within
-    (see `paired_distance`), `pyramid` that of all lower resolutions.
+    Motion codes first learn what moves, in `codes` steps of seconds that draw no frame and do not count as steps of the game
+    (see `stylegan_v.game_codes`; the motion encoder learns too, and wants an lr_multiplier near 1 for it). Then `kimg` thousand clips, on top
+    of the game's, are drawn again from their codes alone: `lr` is the generator's rate then, `codes_lr` that of z, `motion_lr` that of the
+    motion codes; all fall to `lr_end` times themselves. Afterwards `weight` is that of the distance beside the game's loss. `edges`, `motion`
+    and `moving` weigh it within (see `paired_distance`), `pyramid` that of the lower resolutions from 8x8 on.
     """
 
     codes: int = 1500
     kimg: float = 20.0
-    weight: float = 10.0
+    weight: float = 1.0
     lr: float = 0.008
     lr_end: float = 0.1
     codes_lr: float = 0.03
@@ -82,7 +82,7 @@ class PairsConfig(Config):
     motion: float = 3.0
     moving: float = 1.0
     pyramid: float = 0.25
-    most: int = 1024
+    most: int = 256
 
     def __post_init__(self) -> None:
         self._require_positive("weight", "lr", "lr_end", "codes_lr", "motion_lr")
@@ -108,7 +108,7 @@ class GameConfig(Config):
 
     `precision` bf16 and fp16 reach the `num_fp16_res` highest resolutions of each network (bf16 with 0: all). fp16 needs `conv_clamp` (256) and
     is StyleGAN2's way: no loss scaling, elements of a gradient that are not finite become 0 or ±1e5; such steps are counted.
-    The generator's rate is times `generator_lr_factor`, and for the first `head_start` thousand clips the judges move alone: a generator that is
+    The generator's rate in the game is times `generator_lr_factor`, and for the first `head_start` thousand clips the judges move alone: a generator that is
     good already loses what it knows to judges that know nothing, since Adam takes full steps along gradients that are noise.
     `freeze` leaves the first blocks of the discriminator, from full resolution on, as they are (Mo et al. 2020, FreezeD).
     `pairs` holds the generator to the real clips themselves, where there are few.
@@ -233,10 +233,10 @@ class GameConfig(Config):
     @property
     def total_steps(self) -> int:
         """Steps of the whole run, those of pairs before the game among them."""
-        return math.ceil((self.alone + self.kimg) * 1000 / self.batch)
+        return math.ceil((self.pairs_kimg + self.kimg) * 1000 / self.batch)
 
     @property
-    def alone(self) -> float:
+    def pairs_kimg(self) -> float:
         """Thousand clips that pairs are drawn before the game begins."""
         return 0.0 if self.pairs is None else self.pairs.kimg
 

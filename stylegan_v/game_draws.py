@@ -192,3 +192,8 @@ def stream(seed: int, purpose: str, number: int) -> torch.Generator:
     """A stream of random numbers of its own for one purpose at one place."""
     digest = hashlib.sha256(f"{seed} {purpose} {number}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def to_floats(pixels: Tensor) -> Tensor:
+    """Clips uint8 as float in [-1, 1], of the same shape."""
+    return pixels.float().div_(127.5).sub_(1)

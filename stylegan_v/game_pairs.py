@@ -16,12 +16,11 @@ from torch.nn import functional
 from stylegan_v.game_config import GameConfig, PairsConfig
 from stylegan_v.game_draws import Clips, stream, usable_clips
 from stylegan_v.generator import Generator
-from stylegan_v.losses import paired_distance
-from stylegan_v.training import shrunk
+from stylegan_v.losses import pyramid_distance
 
 
 class Pairs(nn.Module):
-    """Codes of E clips, the mirrored ones after the others: `z` [E, z_dim], `motion_z` [E, M, C], each clip's of mean square 1.
+    """Codes of E clips, the mirrored ones after the others: `z` [E, z_dim] and `motion_z` [E, M, C], each of mean square 1; M is the longest clip's.
 
     A clip's place is its item number in `ClipSampler`.
     """
@@ -48,11 +47,7 @@ class Pairs(nn.Module):
     def distance(self, generator: Generator, items: Tensor, real: Tensor, t: Tensor, c: Tensor | None) -> Tensor:
         """How far the drawn clips are from the real ones [N, T, 3, H, W]."""
         images = self.draw(generator, items, t, c, lower=self.cfg.pyramid > 0)
-        weights = {"edges": self.cfg.edges, "motion": self.cfg.motion, "moving": self.cfg.moving}
-        found = paired_distance(images[-1], real, **weights)
-        for image in images[1:-1]:
-            found = found + self.cfg.pyramid * paired_distance(image, shrunk(real, image.shape[-1]), **weights)
-        return found
+        return pyramid_distance(images, real, self.cfg.pyramid, edges=self.cfg.edges, motion=self.cfg.motion, moving=self.cfg.moving)
 
     def rate(self, step: int, batch: int) -> float:
         """The generator's learning rate in a step before the game begins."""
@@ -68,6 +63,6 @@ class Pairs(nn.Module):
 
     @torch.no_grad()
     def standardise(self) -> None:
-        """Bring every clip's codes back to the size that random ones have; z's does not matter to the network, but to the steps taken."""
+        """Bring z and every motion code back to the length that random ones have, about."""
         for codes in (self.z, self.motion_z):
-            codes.copy_(functional.normalize(codes.flatten(1)).mul_(codes[0].numel() ** 0.5).view_as(codes))
+            codes.copy_(functional.normalize(codes, dim=-1).mul_(codes.shape[-1] ** 0.5))

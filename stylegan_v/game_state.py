@@ -33,6 +33,7 @@ def save(game: Game, path: Path) -> None:
         "processes": game.ranks.size,
         "step": game.step,
         "began_good": game.began_good,
+        "codes_learned": game.codes_learned,
         "ada": game.ada.state_dict(),
         "guard": game.guard.state_dict(),
     }
@@ -55,6 +56,7 @@ def load(game: Game, path: Path) -> None:
     for name, part in _parts(game).items():
         part.load_state_dict(state[name])
     game.step, game.began_good = state["step"], state.get("began_good", False)
+    game.codes_learned = state.get("codes_learned", True)
     game.ada.load_state_dict(state["ada"])
     game.guard.load_state_dict(state["guard"])
 

@@ -36,7 +36,7 @@ class Guard:
         """Count a step back and lower the rate; raises TrainingDiverged where that was done often enough, or no state is `there`."""
         trouble = f"losses or gradients were not finite for {self.streak} steps in a row before step {step}"
         if not there:
-            raise TrainingDiverged(f"{trouble}, and no state has been saved yet; lower the rate (lr), or compute in fp32")
+            raise TrainingDiverged(f"{trouble}, and no state has been saved yet; lower the rate (lr, before the game pairs.lr), or compute in fp32")
         if self.retreats >= self.cfg.retreats:
             raise TrainingDiverged(f"{trouble}, after going back {self.retreats} times; begin again with a lower lr, a higher r1_gamma or in fp32")
         self.retreats += 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -53,3 +55,19 @@ def paired_distance(a: Tensor, b: Tensor, edges: float = 0.5, motion: float = 0.
         change = torch.cat([change[:, :1], torch.maximum(change[:, :-1], change[:, 1:]), change[:, -1:]], dim=1)  # on either side of a frame
         loss = loss + moving * (difference.abs() * (change / (change.mean() + 1e-8))).mean()
     return loss
+
+
+def pyramid_distance(images: Sequence[Tensor], real: Tensor, lower: float, **weights: float) -> Tensor:
+    """`paired_distance` of the last of `images` [N, T, 3, r, r] (r = 4, 8, …) to clips [N, T, 3, H, W] shrunk to its size, with `weights`, plus
+    `lower` times that of all before it; that at 4x4 is left out."""
+    found = paired_distance(images[-1], shrunk(real, images[-1].shape[-1]), **weights)
+    if lower:
+        for image in images[1:-1]:
+            found = found + lower * paired_distance(image, shrunk(real, image.shape[-1]), **weights)
+    return found
+
+
+def shrunk(frames: Tensor, size: int) -> Tensor:
+    """Frames [N, T, 3, H, W] averaged down to [N, T, 3, size, size]."""
+    factor = frames.shape[-1] // size
+    return frames if factor == 1 else F.avg_pool2d(frames.flatten(0, 1), factor).unflatten(0, frames.shape[:2])

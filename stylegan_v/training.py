@@ -15,13 +15,12 @@ from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
 
 from stylegan_v.config import Config, ConfigError, DiscriminatorConfig, GeneratorConfig
 from stylegan_v.discriminator import Discriminator
 from stylegan_v.files import replacing
 from stylegan_v.generator import Generator
-from stylegan_v.losses import discriminator_logistic, generator_logistic, paired_distance, r1_penalty
+from stylegan_v.losses import discriminator_logistic, generator_logistic, pyramid_distance, r1_penalty
 
 
 class Source(Protocol):
@@ -228,10 +227,7 @@ class Trainer:
         images = self.generator.synthesis.pyramid(ws, motion_v, stage.resolution)
         fake = images[-1]
         weights = {"edges": stage.edges, "motion": stage.motion, "squared": stage.squared, "moving": stage.moving}
-        paired = paired_distance(fake, shrunk(real, fake.shape[-1]), **weights)
-        if stage.pyramid:
-            for image in images[1:-1]:
-                paired = paired + stage.pyramid * paired_distance(image, shrunk(real, image.shape[-1]), **weights)
+        paired = pyramid_distance(images, real, stage.pyramid, **weights)
         loss, losses = stage.paired * paired, {"paired": paired.item()}
         if stage.codes:
             codes = self._read(w, motion_v, z, t, motion_z)
@@ -323,12 +319,6 @@ class Probes(nn.Module):
         """The mean squared errors of both readings, weighted, added up; of w [N, D], motion_v [N, T, V], attributes [N, A], motion [N, T, P]."""
         of_content = ((self.content(w) - attributes).square() * self.attribute_weights).mean()
         return of_content + ((self.motion(motion_v) - motion).square() * self.motion_weights).mean()
-
-
-def shrunk(frames: Tensor, size: int) -> Tensor:
-    """Frames [N, T, 3, H, W] averaged down to [N, T, 3, size, size]."""
-    factor = frames.shape[-1] // size
-    return frames if factor == 1 else avg_pool2d(frames.flatten(0, 1), factor).unflatten(0, frames.shape[:2])
 
 
 def variances_of(source: Source, cfg: GeneratorConfig, clips: int = 2048, frames: int = 4) -> tuple[Tensor, Tensor]:

@@ -20,9 +20,9 @@ from stylegan_v.archive import DataError
 from stylegan_v.augment import AugmentConfig
 from stylegan_v.config import MotionConfig
 from stylegan_v.data import ClipDataset
-from stylegan_v.game import Game, shares, to_floats
+from stylegan_v.game import Game, shares
 from stylegan_v.game_config import AdaConfig, GameConfig, GuardConfig, SamplingConfig
-from stylegan_v.game_draws import Ahead, ConsecutiveSampler, InputSampler, usable_clips
+from stylegan_v.game_draws import Ahead, ConsecutiveSampler, InputSampler, to_floats, usable_clips
 from stylegan_v.guard import TrainingDiverged
 from stylegan_v.mocogan import ImageDiscriminatorConfig, VideoDiscriminatorConfig
 from stylegan_v.ranks import Ranks

@@ -123,8 +123,8 @@ def test_bad_recipes_name_file_and_key(tmp_path: Path, text: str, message: str) 
         ("data.max_span=64", "data.max_span is 64, wanted less than"),
         ("data.flip=1", "data.flip is 1, wanted true or false"),
         ("game.pairs=3", "game.pairs is 3, wanted a table or none"),
-        ("game.pairs.most=none", "game.pairs.most is None, wanted a whole number"),
-        ("game.seed=none", "game.seed is None, wanted a whole number"),
+        ("game.pairs.most=none", "game.pairs.most is 'none', wanted a whole number"),
+        ("game.seed=none", "game.seed is 'none', wanted a whole number"),
         ("game.sed=1", "game.sed is no key here; wanted some of .*seed"),
     ],
 )

@@ -11,8 +11,14 @@ from torch import Tensor
 
 from stylegan_v import ConfigError, Generator, GeneratorConfig, MotionConfig, load_generator, save_generator
 from stylegan_v.config import DiscriminatorConfig
-from stylegan_v.losses import discriminator_logistic, generator_logistic, paired_distance, r1_penalty
-from stylegan_v.training import Probes, StageConfig, TrainConfig, Trainer, sample_times, shrunk, variances_of
+from stylegan_v.losses import (
+    discriminator_logistic,
+    generator_logistic,
+    paired_distance,
+    r1_penalty,
+    shrunk,
+)
+from stylegan_v.training import Probes, StageConfig, TrainConfig, Trainer, sample_times, variances_of
 from vedit.errors import VeditError
 from vedit.progress import finish
 from vedit.training import PairedWorld, Recipe, RecipeError, train

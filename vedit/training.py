@@ -69,12 +69,11 @@ class Recipe(Config):
 def overrule(values: dict[str, Any], change: str) -> None:
     """Set one value of a recipe's plain data; raises RecipeError.
 
-    A value is written as in TOML, a word needs no quotes, and `none` is what a setting without a value has.
+    A value is written as in TOML, and a word needs no quotes.
 
     >>> recipe = {"train": {"seed": 1, "stages": [{"steps": 9}]}}
     >>> overrule(recipe, "train.stages.0.steps=100"); overrule(recipe, "train.precision=bf16"); recipe
     {'train': {'seed': 1, 'stages': [{'steps': 100}], 'precision': 'bf16'}}
-    >>> overrule(recipe, "train.seed=none"); recipe["train"]["seed"]
     """
     key, sign, text = change.partition("=")
     if not sign or not key.strip():
@@ -82,7 +81,7 @@ def overrule(values: dict[str, Any], change: str) -> None:
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        value = None if text.strip() == "none" else text.strip()
+        value = text.strip()  # a word needs no quotes
     place: Any = values
     *path, last = key.strip().split(".")
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -155,8 +156,9 @@ def _run(game: Game, recipe: GameRecipe, out: Path, evaluate: Evaluate | None) -
     desk = _Desk(game, recipe, out, evaluate) if game.ranks.first else None
     total, due = recipe.game.total_steps, False
     try:
-        for step, steps, error in game.learn_codes():
-            yield Progress("codes", step, steps, f"error {error:.3f}")
+        with nullcontext() if desk is None else desk.watch.aside():
+            for told in game.learn_codes():
+                yield Progress(told.stage, told.done, told.total, f"error {told.error:.3f}" if told.stage == "codes" else "")
         for event in game.run():
             if desk is not None:
                 desk.note(event)
@@ -167,7 +169,7 @@ def _run(game: Game, recipe: GameRecipe, out: Path, evaluate: Evaluate | None) -
                 if due:  # since a step that was left out, perhaps
                     game.save(out / "state.pt")
                     due = False
-            note = " ".join(f"{key} {event.figures[key]:.3f}" for key in ("generator", "discriminator") if key in event.figures)
+            note = " ".join(f"{key} {event.figures[key]:.3f}" for key in ("paired", "generator", "discriminator") if key in event.figures)
             yield Progress("train", event.step, total, note)
         if due:
             streak = game.guard.streak

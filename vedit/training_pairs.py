@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from stylegan_v.game import Game, to_floats
-from stylegan_v.game_draws import usable_clips
+from stylegan_v.game import Game
+from stylegan_v.game_draws import to_floats, usable_clips
 from vedit.pixels import enlarge, save_sheet, to_pixels
 
 

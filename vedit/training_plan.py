@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -132,12 +133,12 @@ def plan_game(recipe: GameRecipe, device: str = "cpu", processes: int = 1) -> Ta
     lazy = times[2] - times[1]
     extra = max(0.0, lazy - plain) / recipe.game.r1_interval if recipe.game.gamma else 0.0
     parts = recipe.game.batch / (tried * processes)
-    alone = recipe.game.alone * 1000 / recipe.game.batch  # steps before the game
+    alone = math.ceil(recipe.game.pairs_kimg * 1000 / recipe.game.batch)  # steps before the game
     sizes = [sum(weight.numel() for weight in network.parameters()) for network in (game.generator, game.judges)]
     seconds = (min(plain, times[3] - times[2]) + extra) * parts * (recipe.game.total_steps - alone)
+    memory = peak_memory(device)
     if alone:
         seconds += _seconds_alone(recipe.game, tried, device) * parts * alone
-    memory = peak_memory(device)
     if memory is not None and tried < micro:
         memory += round((memory - beside) / (tried - less) * (micro - tried))
     return GamePlan(sizes[0], sizes[1], recipe.game.total_steps, recipe.game.batch, tried, device, processes, seconds, memory)

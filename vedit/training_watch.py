@@ -23,7 +23,8 @@ from stylegan_v.alarms import Alarm, ClipFigures, blind, measure
 from stylegan_v.alarms import watch as find_alarms
 from stylegan_v.config import Config
 from stylegan_v.files import replacing
-from stylegan_v.game import Game, GameEvent, to_floats
+from stylegan_v.game import Game, GameEvent
+from stylegan_v.game_draws import to_floats
 from vedit import video
 from vedit.memory import peak_memory
 from vedit.pixels import enlarge, save_sheet, tile, to_pixels
@@ -96,7 +97,7 @@ class Watch:
             figures["memory_gib"] = memory / 2**30
         counts = {"skipped": game.guard.skipped, "repaired": game.guard.repaired, "retreats": game.guard.retreats}
         self._write(event, figures, counts)
-        judged = event.clips > (game.cfg.alone + game.cfg.head_start) * 1000 + EARLY and {"real", "fake"} <= figures.keys()
+        judged = event.clips > (game.cfg.pairs_kimg + game.cfg.head_start) * 1000 + EARLY and {"real", "fake"} <= figures.keys()
         self._blind = blind(figures["real"], figures["fake"]) if judged else []
         self._sums.clear()
         self._began, self._since = now, game.step

@@ -114,7 +114,7 @@ def check(path: Path | str, *, frames: int = FRAMES, resolution: int | None = No
         result.clips = [CheckedClip(name, length) for name, length in zip(dataset.names, dataset.lengths, strict=True)]
         _judge(dataset, result, frames, least)
         if game is not None:
-            _judge_labels(dataset, result, game)
+            _judge_fit(dataset, result, game)
         yield from _read_all(dataset, result)
     return result
 
@@ -155,8 +155,8 @@ def _judge(dataset: ClipDataset, result: Checked, frames: int, least: int) -> No
                 result.notes.append(f"{len(empty)} of {dataset.c_dim} classes have no clip, such as {empty[0]}")
 
 
-def _judge_labels(dataset: ClipDataset, result: Checked, game: GameConfig) -> None:
-    """Labels that the recipe's networks do not have."""
+def _judge_fit(dataset: ClipDataset, result: Checked, game: GameConfig) -> None:
+    """What the recipe's networks would not take: labels, sizes, more clips than it has codes for."""
     try:
         check_clips(game, dataset)
     except DataError as error:
