@@ -30,6 +30,8 @@ def play(clips: Path, out: Path) -> None:
         alone = Game(dataclasses.replace(cfg, pairs=PairsConfig(codes=2, kimg=0.004)), dataset, ranks=ranks)
         beside = Game(dataclasses.replace(cfg, pairs=PairsConfig(codes=0, kimg=0.0), r1_gamma=0.0), dataset, ranks=ranks)
         assert alone.pairs is not None and beside.pairs is not None
+        with torch.no_grad():
+            alone.pairs.motion_z.add_(ranks.rank)  # the first one's are what counts
         next(alone.run(1))
         next(beside.run(1))
         game = Game(cfg, dataset, ranks=ranks)
@@ -55,8 +57,21 @@ def play(clips: Path, out: Path) -> None:
         found["w_avg"] = game.generator.mapping.w_avg
         found["p"] = torch.tensor(game.ada.p)
         game.save(out.with_suffix(".pt"))
+        found["noticed"] = torch.tensor(apart_is_noticed(beside, out.with_suffix(".apart.pt")))
         if ranks.first:
             save_file(found, out)
+
+
+def apart_is_noticed(game: Game, path: Path) -> bool:
+    """Whether a state is refused whose processes hold different codes of the clips."""
+    assert game.pairs is not None
+    with torch.no_grad():
+        game.pairs.z.add_(game.ranks.rank)
+    try:
+        game.save(path)
+    except RuntimeError:
+        return True
+    return False
 
 
 if __name__ == "__main__":

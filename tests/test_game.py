@@ -80,7 +80,8 @@ def test_two_processes_take_the_steps_of_one(clips: ClipDataset, tmp_path: Path)
     assert [process.wait(400) for process in pair] == [0, 0]
     one, two = load_file(tmp_path / "one"), load_file(tmp_path / "two")
     assert one.keys() == two.keys() and len(one) > 30
-    gradients = one.keys() - {"losses", "w_avg", "p"}
+    gradients = one.keys() - {"losses", "w_avg", "p", "noticed"}
+    assert two["noticed"] and not one["noticed"]
     sides = {"generator", "judges", "r1", "alone_generator", "alone_codes", "beside_generator", "beside_codes"}
     assert {name.split(".")[0] for name in gradients} == sides
     largest = {side: max(float(one[name].norm()) for name in gradients if name.startswith(f"{side}.")) for side in sides}
