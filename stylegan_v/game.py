@@ -384,7 +384,7 @@ def check_clips(cfg: GameConfig, clips: Clips) -> None:
     found = len(clips.usable(cfg.num_frames, cfg.sampling.max_span)) if cfg.pairs is not None else 0
     if cfg.pairs is not None and found > cfg.pairs.most:
         most = cfg.pairs.most
-        raise DataError(f"found {found} clips; codes of their own (game.pairs) are for up to {most}: go without (game.pairs=none), or raise game.pairs.most")
+        raise DataError(f"found {found} clips; codes of their own (game.pairs) are for up to {most}: go without (--set game.pairs=none), or raise game.pairs.most")
 
 
 def sum_of(tensors: Iterable[Tensor]) -> Tensor:

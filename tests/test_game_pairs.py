@@ -186,7 +186,7 @@ def test_settings_out_of_range_and_too_many_clips_are_refused(clips: ClipDataset
         tiny_config(pairs={"kimg": -1})
     with pytest.raises(ConfigError, match=r"pairs.weight is 0"):
         tiny_config(pairs={"weight": 0})
-    with pytest.raises(DataError, match=r"found 4 clips; .*up to 3: go without \(game.pairs=none\), or raise game.pairs.most"):
+    with pytest.raises(DataError, match=r"found 4 clips; .*up to 3: go without \(--set game.pairs=none\), or raise game.pairs.most"):
         Game(tiny_config(pairs=paired(most=3)), clips)
     mocogan = read_recipe(Path(__file__).parents[1] / "recipes" / "ablation-mocogan-32.toml")
     assert isinstance(mocogan, GameRecipe)
