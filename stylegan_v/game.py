@@ -381,10 +381,11 @@ def check_clips(cfg: GameConfig, clips: Clips) -> None:
         raise DataError(f"the clips have {clips.resolution}x{clips.resolution} pixels, the generator {wanted}x{wanted}; prepare them at that size")
     if cfg.generator.c_dim and clips.c_dim != cfg.generator.c_dim:
         raise DataError(f"the clips have labels of size {clips.c_dim}, the networks c_dim {cfg.generator.c_dim}; set c_dim of both networks to {clips.c_dim}")
-    found = len(clips.usable(cfg.num_frames, cfg.sampling.max_span)) if cfg.pairs is not None else 0
-    if cfg.pairs is not None and found > cfg.pairs.most:
-        most = cfg.pairs.most
-        raise DataError(f"found {found} clips; codes of their own (game.pairs) are for up to {most}: go without (--set game.pairs=none), or raise game.pairs.most")
+    most = cfg.pairs.most if cfg.pairs is not None else None
+    found = len(clips.usable(cfg.num_frames, cfg.sampling.max_span))
+    if most is not None and found > most:
+        remedy = "go without (--set game.pairs=none), or raise game.pairs.most"
+        raise DataError(f"found {found} clips; codes of their own (game.pairs) are for up to {most}: {remedy}")
 
 
 def sum_of(tensors: Iterable[Tensor]) -> Tensor:
