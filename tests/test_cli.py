@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -202,6 +204,25 @@ def test_a_log_gets_tqdm_lines_one_a_stage(capsys: pytest.CaptureFixture[str]) -
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3 and "\r" not in "".join(lines)
     assert lines[0].startswith("read: 100%") and "3/3" in lines[0] and "5/5" in lines[1]
+
+
+def test_what_an_earlier_run_did_does_not_count_for_the_rate(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def resumed() -> Task[None]:
+        for done in range(9001, 9004):
+            yield Progress("train", done, 10000)
+
+    clock = itertools.count(100.0, 5.0)  # five seconds a step, and a line a step
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    with console._PlainBars() as lines:
+        for progress in resumed():
+            lines.show(progress)
+    rates = [float(found) for found in re.findall(r"([0-9.]+)s/it", capsys.readouterr().err)]
+    assert rates and all(rate > 2 for rate in rates)
+    bars = console._RichBars()
+    for progress in resumed():
+        bars.show(progress)
+    (task,) = bars._bars.tasks
+    assert task.completed == 9003 and not any(sample.completed > 100 for sample in task._progress)
 
 
 def test_a_terminal_gets_bars_and_text_is_no_markup(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

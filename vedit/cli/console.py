@@ -132,7 +132,7 @@ class _RichBars:
         note = progress.note.replace("[", "\\[")
         if self._task is None or progress.stage != self._stage:
             self._stage = progress.stage
-            self._task = self._bars.add_task(progress.stage, total=progress.total, note=note)
+            self._task = self._bars.add_task(progress.stage, total=progress.total, completed=progress.done, note=note)  # not all done just now
         self._bars.update(self._task, completed=progress.done, total=progress.total, note=note)
 
 
@@ -142,6 +142,7 @@ class _PlainBars:
     def __init__(self) -> None:
         self._stage = ""
         self._began = self._shown = 0.0
+        self._before = 0  # done when the stage was first heard of, by a run that was stopped, perhaps
         self._last: Progress | None = None
 
     def __enter__(self) -> Bars:
@@ -155,7 +156,7 @@ class _PlainBars:
         now = time.monotonic()
         if progress.stage != self._stage:
             self._write()
-            self._stage, self._began, self._shown = progress.stage, now, now
+            self._stage, self._began, self._shown, self._before = progress.stage, now, now, progress.done
         self._last = progress
         if progress.done == progress.total or now - self._shown >= PLAIN_INTERVAL:
             self._write()
@@ -168,6 +169,6 @@ class _PlainBars:
 
         seen, self._last, self._shown = self._last, None, time.monotonic()
         line = tqdm.format_meter(
-            seen.done, seen.total or 0, self._shown - self._began, ncols=100, prefix=seen.stage, ascii=True, postfix=seen.note or None
+            seen.done, seen.total or 0, self._shown - self._began, ncols=100, prefix=seen.stage, ascii=True, postfix=seen.note or None, initial=self._before
         )
         print(line, file=sys.stderr, flush=True)
