@@ -375,15 +375,16 @@ def shares(cfg: GameConfig, ranks: Ranks) -> tuple[int, int]:
 
 
 def check_clips(cfg: GameConfig, clips: Clips) -> None:
-    """Raise DataError unless the clips have the networks' resolution and labels."""
+    """Raise DataError unless the clips have the networks' resolution and labels and, where they get codes of their own, are few enough."""
     wanted = cfg.generator.resolution
     if clips.resolution != wanted:
         raise DataError(f"the clips have {clips.resolution}x{clips.resolution} pixels, the generator {wanted}x{wanted}; prepare them at that size")
     if cfg.generator.c_dim and clips.c_dim != cfg.generator.c_dim:
         raise DataError(f"the clips have labels of size {clips.c_dim}, the networks c_dim {cfg.generator.c_dim}; set c_dim of both networks to {clips.c_dim}")
-    most = cfg.pairs.most if cfg.pairs is not None else None
-    found = len(clips.usable(cfg.num_frames, cfg.sampling.max_span))
-    if most is not None and found > most:
+    if cfg.pairs is None:
+        return
+    found, most = len(clips.usable(cfg.num_frames, cfg.sampling.max_span)), cfg.pairs.most
+    if found > most:
         remedy = "go without (--set game.pairs=none), or raise game.pairs.most"
         raise DataError(f"found {found} clips; codes of their own (game.pairs) are for up to {most}: {remedy}")
 

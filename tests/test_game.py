@@ -27,7 +27,7 @@ from stylegan_v.guard import TrainingDiverged
 from stylegan_v.mocogan import ImageDiscriminatorConfig, VideoDiscriminatorConfig
 from stylegan_v.ranks import Ranks
 from tests.game_process import play
-from tests.tiny_game import MOTION, open_clips, tiny_config
+from tests.tiny_game import MOTION, open_clips, resumed, tiny_config
 
 ROOT = Path(__file__).parents[1]
 
@@ -57,13 +57,7 @@ def test_a_resumed_game_equals_an_unbroken_one_to_the_bit(clips: ClipDataset, tm
     events = list(unbroken.run())
     assert len(events) == cfg.total_steps == 8 and unbroken.ada.p != 0.3
     for stop in (1, 4):
-        first = Game(cfg, clips)
-        list(first.run(stop))
-        first.save(tmp_path / "state.pt")
-        second = Game(cfg, clips, workers=2)
-        second.load(tmp_path / "state.pt")
-        rest = list(second.run())
-        second.close()
+        second, rest = resumed(cfg, clips, stop, tmp_path / "state.pt")
         assert rest == events[stop:]
         assert same(second, unbroken) and second.ada.state_dict() == unbroken.ada.state_dict()
 

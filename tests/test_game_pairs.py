@@ -19,7 +19,7 @@ from stylegan_v.game_codes import components, spread
 from stylegan_v.game_config import GameConfig, PairsConfig, SamplingConfig
 from stylegan_v.game_draws import to_floats
 from stylegan_v.losses import paired_distance, shrunk
-from tests.tiny_game import MOTION, open_clips, tiny_config, write_clips
+from tests.tiny_game import MOTION, open_clips, resumed, tiny_config, write_clips
 from vedit import training_plan
 from vedit.progress import finish
 from vedit.training_game import GameRecipe, read_recipe, train_game
@@ -58,13 +58,7 @@ def test_a_game_with_pairs_resumes_to_the_bit_before_the_game_and_in_it(clips: C
     assert ["discriminator" in event.figures for event in events] == [False] * 4 + [True] * 4
     assert all(event.figures["paired"] > 0 for event in events)
     for stop in (2, 6):
-        first = Game(cfg, clips)
-        list(first.run(stop))
-        first.save(tmp_path / "state.pt")
-        second = Game(cfg, clips, workers=2)
-        second.load(tmp_path / "state.pt")
-        rest = list(second.run())
-        second.close()
+        second, rest = resumed(cfg, clips, stop, tmp_path / "state.pt")
         assert rest == events[stop:]
         assert all(torch.equal(a, b) for a, b in zip(state(second), state(unbroken), strict=True))
 

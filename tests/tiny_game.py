@@ -12,6 +12,7 @@ import torch
 from stylegan_v.augment import AugmentConfig
 from stylegan_v.config import DiscriminatorConfig, GeneratorConfig, MotionConfig
 from stylegan_v.data import ClipDataset
+from stylegan_v.game import Game, GameEvent
 from stylegan_v.game_config import GameConfig
 
 MOTION = MotionConfig(
@@ -51,6 +52,18 @@ def write_clips(folder: Path, clips: int = 6, frames: int = 20, size: int = 16, 
 def open_clips(folder: Path, **options: Any) -> ClipDataset:
     """The data set of `write_clips`, written if it is not there."""
     return ClipDataset.open(folder if folder.exists() else write_clips(folder, **options))
+
+
+def resumed(cfg: GameConfig, clips: ClipDataset, stop: int, state: Path) -> tuple[Game, list[GameEvent]]:
+    """A game that another object went on with after `stop` steps, by way of a file at `state`, and its events from there to the end."""
+    first = Game(cfg, clips)
+    list(first.run(stop))
+    first.save(state)
+    second = Game(cfg, clips, workers=2)
+    second.load(state)
+    rest = list(second.run())
+    second.close()
+    return second, rest
 
 
 def tiny_config(**changes: Any) -> GameConfig:
