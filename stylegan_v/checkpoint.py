@@ -161,7 +161,18 @@ def _save(kind: str, module: nn.Module, config: dict[str, Any], path: str | Path
     tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in module.state_dict().items()}
     header = {"kind": kind, "schema": str(SCHEMA), "config": json.dumps(config), **metadata}
     with replacing(path) as beside:
-        beside.write_bytes(save(tensors, metadata=header))
+        beside.write_bytes(_in_order(save(tensors, metadata=header)))
+
+
+def _in_order(file: bytes) -> bytes:
+    """A safetensors file with its metadata in the order of their names: the library's own order is another every time, so that equal runs
+    would end in unequal files."""
+    length = int.from_bytes(file[:8], "little")
+    header = json.loads(file[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8
+    return len(text).to_bytes(8, "little") + text + file[8 + length :]
 
 
 @contextmanager

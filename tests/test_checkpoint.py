@@ -96,6 +96,16 @@ def test_the_hash_sees_every_tensor_and_nothing_else(generator: Generator, saved
     assert model_hash(found) == model_hash(generator.train())
 
 
+def test_equal_networks_are_equal_files(tmp_path: Path, generator: Generator) -> None:
+    metadata = {f"key-{i}": f"Ä {i}" for i in range(8)}
+    for i in range(4):
+        save_generator(generator, tmp_path / f"{i}.safetensors", **metadata)
+    files = [(tmp_path / f"{i}.safetensors").read_bytes() for i in range(4)]
+    assert len(set(files)) == 1
+    found = load_generator(tmp_path / "0.safetensors")
+    assert found.metadata == metadata and found.hash == model_hash(generator)
+
+
 def test_a_failed_save_leaves_the_old_file_alone(saved: Path, generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     old = saved.read_bytes()
 

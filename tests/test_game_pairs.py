@@ -221,6 +221,27 @@ def test_codes_learn_to_tell_what_moves_before_the_first_step(clips: ClipDataset
     assert all(torch.equal(a, b) for a, b in zip(state(again), state(game), strict=True))
 
 
+def test_codes_of_a_clip_are_learned_under_its_own_label(clips: ClipDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = tiny_config().generator.to_dict() | {"c_dim": 2}
+    judge = tiny_config().discriminator
+    assert judge is not None
+    values = tiny_config(pairs=paired(), sampling=SamplingConfig(flip=True)).to_dict()
+    game = Game(GameConfig.from_dict(values | {"generator": generator, "discriminator": judge.to_dict() | {"c_dim": 2}}), clips)
+    pairs, trajectory, seen = game.pairs, game.generator.trajectory, []
+    assert pairs is not None
+
+    def look(motion_z: Tensor, labels: Tensor) -> Tensor:
+        for codes, label in zip(motion_z, labels, strict=True):
+            (item,) = (item for item, own in enumerate(pairs.motion_z) if torch.equal(own, codes))
+            assert torch.equal(label, clips.label(item % 4))
+            seen.append(item)
+        return trajectory(motion_z, labels)
+
+    monkeypatch.setattr(game.generator, "trajectory", look)
+    list(game.learn_codes())
+    assert sorted(seen) == sorted([*range(8)] * 5)  # every clip and its mirror, in each of five steps
+
+
 def test_a_resumed_game_does_not_begin_its_codes_anew(clips: ClipDataset, tmp_path: Path) -> None:
     for steps in (0, 1):  # a frame that breaks in the first step leaves a state as well
         game = Game(tiny_config(pairs=paired()), clips)

@@ -369,15 +369,21 @@ def test_a_run_warns_of_samples_that_stand_still(clips: Path, tmp_path: Path) ->
         )
 
 
-def test_a_run_warns_of_judges_that_tell_nothing_apart(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("before", "late"),
+    [({}, ["step 3", "step 4"]), ({"pairs": {"codes": 0, "kimg": 0.008}}, ["step 5", "step 6"])],  # the game's first clips, not the run's
+)
+def test_a_run_warns_of_judges_that_tell_nothing_apart(
+    before: dict[str, Any], late: list[str], clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(vedit.training_watch, "EARLY", 8)
     monkeypatch.setattr("stylegan_v.alarms.BLIND", 10.0)
-    game = {**recipe(clips).to_dict()["game"], "kimg": 0.016}  # four steps
+    game = {**recipe(clips).to_dict()["game"], "kimg": 0.016, **before}  # four steps of the game
     watch = {"log_every": 1, "sheet_every": 1, "clips": 4, "frames": 8, "tensorboard": False}
     with pytest.warns(TrainingWarning) as told:
         finish(train_game(recipe(clips, game=game, watch=watch), tmp_path / "blind"))
     steps = [str(one.message).split(":")[0] for one in told if "blind judges" in str(one.message)]
-    assert steps == ["step 3", "step 4"]
+    assert steps == late
 
 
 def test_the_log_of_a_killed_run_is_cut_back_to_its_state(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from vedit.pixels import to_pixels
 from vedit.progress import Progress, Task
 from vedit.projection import project
 from vedit.rendering import render
+from vedit.suggestions import prompts
+from vedit.workspace import Workspace
 from vedit.worlds.portraits import Portraits
 
 CLIP = Path(__file__).resolve().parent.parent / "examples" / "demo.mp4"  # where vedit runs from a clone
@@ -23,25 +25,28 @@ FACTOR = 5
 
 @dataclass
 class Demo:
-    """What the demo made: the project's folder, and the videos by what they show."""
+    """What the demo made: the project, the prompt it was edited by, and the videos by what they show."""
 
-    project: Path
+    project: Workspace
+    prompt: str
     videos: dict[str, Path] = field(default_factory=dict)
 
 
-def demo(out: Path, *, source: Path | None = None, prompt: str = "an old person") -> Task[Demo]:
+def demo(out: Path, *, source: Path | None = None, prompt: str | None = None) -> Task[Demo]:
     """Project `source` (the demo clip, if None) into the folder `out`, edit it by `prompt`, render it, and again at five times its rate.
 
-    Run again, the projection is taken from where it stands, and an edit of the same prompt is not made twice.
+    Without a prompt it is edited by words that suit the generator. Run again, the projection is taken from where it stands, and an edit of
+    the same prompt is not made twice.
     """
     if source is None:
         out.mkdir(parents=True, exist_ok=True)
         source = CLIP if CLIP.is_file() else (yield from _draw_clip(out / "demo.mp4"))
     workspace = yield from project(source, out=out / f"{source.stem}.vedit")
+    prompt = prompts(workspace)[0] if prompt is None else prompt
     name = next((name for name in workspace.list_edits() if workspace.load_edit(name)[0].get("prompt") == prompt), None)
     if name is None:
         name = (yield from edit(workspace, prompt)).name
-    made = Demo(workspace.path, {"source": source})
+    made = Demo(workspace, prompt, {"source": source})
     made.videos["reconstruction"] = yield from render(workspace, edits=[], out=out / "reconstruction.mp4")
     made.videos["edited"] = yield from render(workspace, edits=[(name, None)], out=out / "edited.mp4")
     made.videos["side by side"] = yield from render(workspace, edits=[(name, None)], compare=True, out=out / "compare.mp4")

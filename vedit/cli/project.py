@@ -77,9 +77,10 @@ def project(
         )
     )
     from vedit.cli.info import project_lines
+    from vedit.suggestions import prompts
 
     console.answer({"project": workspace.path, **workspace.info}, *project_lines(workspace))
     likeness = workspace.info["scores"]["psnr"]
     if fidelity != "max" and not no_tune and likeness is not None and likeness < UNLIKE:
         console.say(f"the reconstruction is no close likeness yet ({likeness:.1f} dB): the same command with --fidelity max goes on from here")
-    console.say(f'next: vedit edit {workspace.path} --prompt "an old person"')
+    console.say(f'next: vedit edit {workspace.path} --prompt "{prompts(workspace)[0]}"')
