@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import warnings
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import is_zipfile
@@ -12,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from stylegan_v.checkpoint import CheckpointError, check_shapes, load_discriminator, load_generator, read_metadata
+from stylegan_v.config import DiscriminatorConfig, GeneratorConfig
 from stylegan_v.discriminator import Discriminator
 from stylegan_v.files import replacing
 from stylegan_v.game_config import GameConfig
@@ -22,7 +25,15 @@ if TYPE_CHECKING:
     from stylegan_v.game import Game
     from stylegan_v.game_draws import Clips
 
-FREE = ("kimg", "guard")  # settings that a run may change when it goes on
+FREE = ("kimg", "guard", "micro_batch")  # settings that a run may change when it goes on
+NETWORKS = ("generator", "ema", "discriminator")
+# settings that weights were trained for, and no shape tells; buffers that follow from the configuration
+SHAPELESS = ("motion.distance", "motion.min_period", "motion.max_period", "motion.integer_t", "fps", "max_num_frames")
+DERIVED = ("freqs", "phase_scales", "fourier_coefs")
+
+
+class GameWarning(UserWarning):
+    """Something about a beginning that a person should know."""
 
 
 def save(game: Game, path: Path) -> None:
@@ -30,7 +41,7 @@ def save(game: Game, path: Path) -> None:
     state: dict[str, Any] = {
         "config": game.cfg.to_dict(),
         "clips": identity(game.clips),
-        "processes": game.ranks.size,
+        "micro": game.micro,
         "step": game.step,
         "began_good": game.began_good,
         "codes_learned": game.codes_learned,
@@ -51,8 +62,9 @@ def load(game: Game, path: Path) -> None:
         raise ValueError(f"{path} was made with another {changed[0]}; choose another output folder or restore the recipe")
     if state["clips"] != identity(game.clips):
         raise ValueError(f"{path} was made with other clips; choose another output folder or restore the data")
-    if not game.cfg.micro_batch and state["processes"] != game.ranks.size:
-        raise ValueError(f"{path} was made with {state['processes']} processes, and micro_batch is 0; go on with as many")
+    if (micro := state.get("micro", game.micro)) != game.micro:
+        what = f"{path} was made in micro-batches of {micro} clips and goes on in those of {game.micro}: the same clips and draws"
+        warnings.warn(f"{what}, other groups for the minibatch standard deviation", GameWarning, stacklevel=3)
     for name, part in _parts(game).items():
         part.load_state_dict(state[name])
     game.step, game.began_good = state["step"], state.get("began_good", False)
@@ -91,16 +103,18 @@ def _parts(game: Game) -> dict[str, Any]:
     return parts if game.pairs is None else parts | {"pairs": game.pairs}
 
 
-def begin_with(game: Game, path: Path) -> list[str]:
-    """Give the networks the weights in `path` to go on from, and return which of them were there.
+def begin_with(game: Game, path: Path, only: Collection[str] = NETWORKS) -> list[str]:
+    """Give the networks, or `only` some of them, the weights in `path` to go on from, and return which of them were there.
 
     `path` is an official snapshot (.pkl), the state of another game (.pt), or a generator's or discriminator's file (.safetensors).
-    Raises CheckpointError or SnapshotError where they do not fit; the resolution is looked at first.
+    Raises CheckpointError or SnapshotError where they do not fit; the resolution is looked at first. Where the weights were trained for
+    other periods, distances or rates than the configuration's, which stand, a GameWarning names them.
     """
-    found = _networks(path)
-    wanted: dict[str, nn.Module] = {"generator": game.generator, "ema": game.ema}
-    if "clip" in game.judges:
-        wanted["discriminator"] = game.judges["clip"]
+    found = {name: network for name, network in _networks(path).items() if name in only}
+    wanted: dict[str, Generator | Discriminator] = {"generator": game.generator, "ema": game.ema}
+    judge = game.judges["clip"] if "clip" in game.judges else None
+    if isinstance(judge, Discriminator):
+        wanted["discriminator"] = judge
     taken = []
     for name, module in wanted.items():
         if name not in found:
@@ -111,12 +125,38 @@ def begin_with(game: Game, path: Path) -> list[str]:
                 f"{path}: its {name} makes {resolution}x{resolution} pixels, this recipe {game.cfg.generator.resolution}x{game.cfg.generator.resolution};"
                 " begin with one of the same resolution"
             )
-        tensors = found[name].state_dict()
-        check_shapes({key: tuple(tensor.shape) for key, tensor in tensors.items()}, module, f"{path}: {name}")
-        module.load_state_dict(_regained(tensors, found[name], module))
+        tensors, derived = found[name].state_dict(), {key: value for key, value in module.state_dict().items() if key.endswith(DERIVED)}
+        apart = differences(found[name].cfg, module.cfg)
+        try:
+            check_shapes({key: tuple(tensor.shape) for key, tensor in tensors.items()}, module, f"{path}: {name}")
+        except CheckpointError:
+            if not apart:
+                raise
+            what = "; ".join(f"{key} {of}" for key, of in apart.items())
+            raise CheckpointError(f"{path}: its {name} is another network than this recipe's ({what}); take a recipe with its settings") from None
+        module.load_state_dict(_regained(tensors, found[name], module) | derived)
         taken.append(name)
+        others = "; ".join(f"{key} {of}" for key, of in apart.items() if key in SHAPELESS)
+        if others and name != "ema":  # which has the generator's
+            what = f"{path}: its {name} was trained with other settings ({others}): it begins with its weights and has to learn the difference"
+            warnings.warn(what, GameWarning, stacklevel=3)
     game.began_good = game.began_good or "ema" in taken
     return taken
+
+
+def differences(found: GeneratorConfig | DiscriminatorConfig, wanted: GeneratorConfig | DiscriminatorConfig) -> dict[str, str]:
+    """Every setting in which two networks' configurations differ, and how in words.
+
+    >>> differences(GeneratorConfig(resolution=64), GeneratorConfig(resolution=64, fps=30.0))
+    {'fps': '25.0, here 30.0'}
+    """
+
+    def flat(values: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+        for key, value in values.items():
+            yield from flat(value, f"{before}{key}.") if isinstance(value, dict) else [(before + key, value)]
+
+    mine, theirs = dict(flat(found.to_dict())), dict(flat(wanted.to_dict()))
+    return {key: f"{mine.get(key)}, here {theirs.get(key)}" for key in mine | theirs if mine.get(key) != theirs.get(key)}
 
 
 def _regained(tensors: dict[str, Tensor], source: nn.Module, target: nn.Module) -> dict[str, Tensor]:

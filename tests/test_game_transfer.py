@@ -13,7 +13,7 @@ from stylegan_v.checkpoint import CheckpointError, save_discriminator
 from stylegan_v.config import GeneratorConfig
 from stylegan_v.data import ClipDataset
 from stylegan_v.game import Game
-from stylegan_v.game_state import begin_with
+from stylegan_v.game_state import GameWarning, begin_with
 from tests.tiny_game import open_clips, tiny_config
 
 
@@ -86,7 +86,7 @@ def test_weights_of_another_size_are_refused(clips: ClipDataset, tmp_path: Path)
     cfg = game.cfg.generator
     large = GeneratorConfig.from_dict({**cfg.to_dict(), "resolution": 32})
     wide = GeneratorConfig.from_dict({**cfg.to_dict(), "w_dim": 8})
-    for other, message in ((large, "makes 32x32"), (wide, "w_avg|shape")):
+    for other, message in ((large, "makes 32x32"), (wide, r"another network than this recipe's \(w_dim 8, here 16\)")):
         save_generator(Generator(other), tmp_path / "g.safetensors")
         with pytest.raises(CheckpointError, match=message):
             begin_with(game, tmp_path / "g.safetensors")
@@ -98,6 +98,31 @@ def test_weights_of_another_size_are_refused(clips: ClipDataset, tmp_path: Path)
     (tmp_path / "state.pt").write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match="not the state of a training"):
         begin_with(game, tmp_path / "state.pt")
+
+
+def test_periods_and_distances_are_the_recipes_and_others_are_told(clips: ClipDataset, tmp_path: Path) -> None:
+    game = Game(tiny_config(), clips)
+    values = game.cfg.generator.to_dict()
+    slow = GeneratorConfig.from_dict({**values, "fps": 10.0, "motion": {**values["motion"], "distance": 4, "max_period": 64.0}})
+    save_generator(Generator(slow), tmp_path / "g.safetensors")
+    before = copy_of(game.ema.synthesis.motion_encoder.time_encoder)
+    with pytest.warns(GameWarning) as told:
+        begin_with(game, tmp_path / "g.safetensors")
+    (said,) = told
+    for text in ("motion.distance 4, here 8", "motion.max_period 64.0, here 32", "fps 10.0, here 25.0"):
+        assert text in str(said.message)
+    encoder = game.ema.synthesis.motion_encoder.time_encoder
+    assert torch.equal(encoder.freqs, Game(tiny_config(), clips).ema.synthesis.motion_encoder.time_encoder.freqs)
+    assert not all(torch.equal(a, b) for a, b in zip(copy_of(encoder), before, strict=True))
+
+
+def test_of_a_file_only_what_is_asked_for_is_taken(clips: ClipDataset, tmp_path: Path) -> None:
+    first, second = Game(tiny_config(seed=9), clips), Game(tiny_config(), clips)
+    first.save(tmp_path / "state.pt")
+    before = copy_of(second.ema)
+    assert begin_with(second, tmp_path / "state.pt", ("discriminator",)) == ["discriminator"]
+    assert all(torch.equal(a, b) for a, b in zip(copy_of(second.ema), before, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(copy_of(second.judges), copy_of(first.judges), strict=True))
 
 
 def test_judges_with_a_head_start_move_alone(clips: ClipDataset, tmp_path: Path) -> None:
