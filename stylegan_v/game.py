@@ -29,7 +29,7 @@ from stylegan_v.generator import Generator
 from stylegan_v.guard import Guard, settle
 from stylegan_v.losses import discriminator_logistic, generator_logistic, r1_penalty
 from stylegan_v.mocogan import ImageDiscriminator, VideoDiscriminator
-from stylegan_v.ranks import Ranks
+from stylegan_v.ranks import Ranks, RanksDisagree
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 W_AVG_SPEED = 0.005  # w_avg keeps 0.995 of itself a step
@@ -125,13 +125,20 @@ class Game:
     def save(self, path: Path) -> None:
         """Write the whole state beside `path` and rename it there; it becomes the state that the guard goes back to.
 
-        All processes call it, the first one writes; raises RuntimeError where their weights have drifted apart.
+        All processes call it, the first one writes; raises RanksDisagree where their weights have drifted apart.
         """
-        self.ranks.check_agreement(self.generator, self.judges, *self._codes())
+        self.check_agreement()
         if self.ranks.first:
             game_state.save(self, path)
         self.ranks.wait()
         self.last_good = path
+
+    def check_agreement(self) -> None:
+        """Raise RanksDisagree unless all processes are at the same step with the same weights."""
+        if not self.ranks.agree(self.step):
+            where = f"at different steps, this one at {self.step}"
+            raise RanksDisagree(f"the processes of this training are {where}: the run's folder has to be one that all machines share")
+        self.ranks.check_agreement(self.generator, self.ema, self.judges, *self._codes())
 
     def load(self, path: Path) -> None:
         """Go back to a saved state; raises ValueError where it belongs to another configuration or other clips."""
@@ -364,13 +371,14 @@ class Game:
 
 
 def shares(cfg: GameConfig, ranks: Ranks) -> tuple[int, int]:
-    """Clips of each process and of each micro-batch; raises ConfigError where the batch does not divide."""
+    """Clips of each process and of each micro-batch, which is no larger than the share; raises ConfigError where the batch does not divide."""
     share, rest = divmod(cfg.batch, ranks.size)
-    micro = cfg.micro_batch or share
-    if rest or share % micro:
-        wanted = f"a batch that divides into micro-batches of {micro} for each" if cfg.micro_batch else "a multiple of that"
-        raise ConfigError(f"a batch of {cfg.batch} clips for {ranks.size} processes: wanted {wanted}; set batch, micro_batch or the number of processes")
-    cfg.check_groups(micro)
+    micro = min(cfg.micro_batch or share, max(1, share))
+    if rest or share % micro or any(micro % group for group in cfg.groups):
+        micros = f"micro-batches of {cfg.micro_batch} and " if share > cfg.micro_batch > 0 else ""
+        wanted = f"equal shares that divide into {micros}groups of {max(cfg.groups)} (mbstd_group_size)"
+        remedy = "take another number of processes, or set game.batch or game.micro_batch"
+        raise ConfigError(f"a batch of {cfg.batch} clips for {ranks.size} processes: wanted {wanted}; {remedy}")
     return share, micro
 
 
@@ -387,6 +395,15 @@ def check_clips(cfg: GameConfig, clips: Clips) -> None:
     if found > most:
         remedy = "go without (--set game.pairs=none), or raise game.pairs.most"
         raise DataError(f"found {found} clips; codes of their own (game.pairs) are for up to {most}: {remedy}")
+
+
+def unused_labels(cfg: GameConfig, c_dim: int) -> str:
+    """What is said of clips with labels of size `c_dim` where the networks take none, "" where they do."""
+    if not c_dim or cfg.generator.c_dim:
+        return ""
+    judges = [name for name in ("discriminator", "image_discriminator", "video_discriminator") if getattr(cfg, name) is not None]
+    keys = " ".join(f"--set game.{name}.c_dim={c_dim}" for name in ("generator", *judges))
+    return f"labels of size {c_dim} are not used, since the recipe's networks know no classes; {keys} makes them"
 
 
 def sum_of(tensors: Iterable[Tensor]) -> Tensor:

@@ -99,8 +99,8 @@ class GameConfig(Config):
 
     Judges are either `discriminator`, on its number of frames a clip (2, 3 or more), or MoCoGAN's pair on 16 consecutive frames:
     `image_discriminator`, which is shown one of them at random, and `video_discriminator`, whose rate is times `video_lr_factor`.
-    A batch is worked off in micro-batches of `micro_batch` clips (0: each process's share at once), which are also what the minibatch
-    standard deviation sees: with the same ones, any number of processes takes the same steps.
+    A batch is worked off in micro-batches of `micro_batch` clips (0: each process's share at once, which is also the most), which are also
+    what the minibatch standard deviation sees: with the same ones, any number of processes takes the same steps.
 
     Both sides have the rate `lr` and Adam's betas (0, 0.99); the discriminator's are raised to the power c = interval / (interval + 1), and
     its rate is times c, because of the steps that R1 takes in between. `r1_gamma` none is 0.0002 · resolution² / batch, `ema_kimg`
@@ -195,15 +195,15 @@ class GameConfig(Config):
 
     def _check_batch(self) -> None:
         self._require(self.micro_batch == 0 or self.batch % self.micro_batch == 0, "micro_batch", f"a divisor of the batch, {self.batch}, or 0")
-        self.check_groups(self.micro_batch or self.batch)
+        micro = self.micro_batch or self.batch
+        wanted = f"so many that {micro} clips at a time divide into groups of {max(self.groups)} (mbstd_group_size)"
+        self._require(not any(micro % group for group in self.groups), "micro_batch", wanted)
 
-    def check_groups(self, micro: int) -> None:
-        """Raise ConfigError unless micro-batches of `micro` clips divide into the groups of the minibatch standard deviation."""
-        for judge in (self.discriminator, self.image_discriminator):
-            if judge is not None:
-                group = min(judge.mbstd_group_size, micro)
-                wanted = f"so many that {micro} clips at a time divide into groups of {group} (mbstd_group_size)"
-                self._require(micro % group == 0, "micro_batch", wanted)
+    @property
+    def groups(self) -> list[int]:
+        """How many clips each judge's minibatch standard deviation is of; they do not shrink where a process has fewer, for one clip has none."""
+        judges = [judge for judge in (self.discriminator, self.image_discriminator) if judge is not None]
+        return [min(judge.mbstd_group_size, self.micro_batch or self.batch) for judge in judges]
 
     def _check_precision(self) -> None:
         self._require(self.precision in ("fp32", "bf16", "fp16"), "precision", "'fp32', 'bf16' or 'fp16'")

@@ -15,12 +15,22 @@ from torch import Tensor, nn
 PATIENCE = timedelta(hours=3)  # of processes that wait while the first one measures, which for thousands of clips takes longer than torch's 10 minutes
 
 
+class TooFewCards(RuntimeError):
+    """More processes than a machine has graphics cards."""
+
+
+class RanksDisagree(RuntimeError):
+    """The processes of a training are not at the same place."""
+
+
 @dataclass(frozen=True)
 class Ranks:
-    """This process is number `rank` of `size`; a single one by default."""
+    """This process is number `rank` of `size`, and on its machine number `local_rank` of `local_size`; a single one by default."""
 
     rank: int = 0
     size: int = 1
+    local_rank: int = 0
+    local_size: int = 1
 
     @property
     def first(self) -> bool:
@@ -38,6 +48,14 @@ class Ranks:
         if self.size > 1:
             dist.barrier()
 
+    def agree(self, number: float) -> bool:
+        """Whether all processes have the same number."""
+        if self.size == 1:
+            return True
+        ends = torch.tensor([number, -number], dtype=torch.float64, device="cuda" if dist.get_backend() == "nccl" else "cpu")
+        dist.all_reduce(ends, dist.ReduceOp.MAX)
+        return float(ends.sum()) == 0
+
     @torch.no_grad()
     def take_firsts(self, *modules: nn.Module) -> None:
         """Give all processes the first one's weights."""
@@ -47,7 +65,7 @@ class Ranks:
 
     @torch.no_grad()
     def check_agreement(self, *modules: nn.Module) -> None:
-        """Raise RuntimeError where the processes' weights have drifted apart, which ends a training rather than spoil it."""
+        """Raise RanksDisagree where the processes' weights have drifted apart, which ends a training rather than spoil it."""
         if self.size == 1:
             return
         sums = torch.stack([weight.double().sum() for module in modules for weight in module.parameters()])
@@ -55,7 +73,7 @@ class Ranks:
         dist.all_reduce(highest, dist.ReduceOp.MAX)
         dist.all_reduce(lowest, dist.ReduceOp.MIN)
         if not torch.equal(highest, lowest):
-            raise RuntimeError("the processes of this training hold different weights; go on from the last saved state with --resume")
+            raise RanksDisagree("the processes of this training hold different weights; go on from the last saved state with --resume")
 
 
 def started_by_torchrun() -> bool:
@@ -72,12 +90,14 @@ def joined(device: str = "cpu") -> Iterator[tuple[Ranks, str]]:
     if not started_by_torchrun():
         yield Ranks(), device
         return
-    cuda = device.startswith("cuda")
+    cuda, local = device.startswith("cuda"), (int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     if cuda:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        if local[1] > (cards := torch.cuda.device_count()):
+            raise TooFewCards(f"{local[1]} processes on a machine with {cards} CUDA devices; start one for each, or use --device cpu")
+        torch.cuda.set_device(local[0])
+        device = f"cuda:{local[0]}"
     dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
     try:
-        yield Ranks(dist.get_rank(), dist.get_world_size()), device
+        yield Ranks(dist.get_rank(), dist.get_world_size(), *local), device
     finally:
         dist.destroy_process_group()

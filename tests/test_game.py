@@ -23,6 +23,7 @@ from stylegan_v.data import ClipDataset
 from stylegan_v.game import Game, shares
 from stylegan_v.game_config import AdaConfig, GameConfig, GuardConfig, SamplingConfig
 from stylegan_v.game_draws import Ahead, ConsecutiveSampler, InputSampler, to_floats, usable_clips
+from stylegan_v.game_state import GameWarning
 from stylegan_v.guard import TrainingDiverged
 from stylegan_v.mocogan import ImageDiscriminatorConfig, VideoDiscriminatorConfig
 from stylegan_v.ranks import Ranks
@@ -363,9 +364,20 @@ def test_impossible_games_are_refused_by_key(changes: dict[str, object], message
 
 def test_a_batch_has_to_divide_among_processes() -> None:
     assert shares(tiny_config(), Ranks(1, 2)) == (2, 2)
-    for size, changes in ((3, {}), (4, {}), (2, {"batch": 12, "micro_batch": 0})):
-        with pytest.raises(ConfigError, match="batch"):
+    assert shares(tiny_config(batch=16, micro_batch=8), Ranks(0, 4)) == (4, 4)  # no more than the share
+    for size, changes in ((3, {}), (4, {}), (8, {}), (2, {"batch": 12, "micro_batch": 0}), (8, {"batch": 16, "micro_batch": 8})):
+        with pytest.raises(ConfigError, match=rf"for {size} processes: wanted equal shares .*groups of (2|4)"):
             shares(tiny_config(**changes), Ranks(0, size))
+
+
+def test_a_game_goes_on_in_other_micro_batches_and_says_so(clips: ClipDataset, tmp_path: Path) -> None:
+    game = Game(tiny_config(micro_batch=4), clips)
+    list(game.run(1))
+    game.save(tmp_path / "state.pt")
+    other = Game(tiny_config(micro_batch=2), clips)
+    with pytest.warns(GameWarning, match="micro-batches of 4 clips and goes on in those of 2"):
+        other.load(tmp_path / "state.pt")
+    assert next(other.run()).step == 2
 
 
 def test_a_config_survives_its_plain_form() -> None:
