@@ -189,6 +189,21 @@ def test_a_check_for_a_recipe_asks_what_the_recipe_asks(vedit: Vedit, tmp_path: 
     assert "takes no data set" in one_line_error(vedit("data", "check", str(path), "--recipe", str(RECIPES / "skies-2.toml")))
 
 
+def test_a_check_for_a_recipe_knows_its_changes_its_figures_and_labels_that_it_leaves_alone(vedit: Vedit, tmp_path: Path) -> None:
+    recipe = ["--recipe", str(RECIPES / "ablation-stylegan-v-32.toml"), "--set", 'metrics.features=["builtin"]']
+    alone = str(write(tmp_path / "alone.zip", clips([40], (32, 32))))
+    found = vedit("data", "check", alone, *recipe, "--set", 'metrics.names=["fvd16"]')
+    assert found.returncode == 1 and "fvd16 needs at least 2; add more, or cut long ones into several" in found.stdout
+    assert vedit("data", "check", alone, *recipe, "--set", 'metrics.names=["fid"]').returncode == 0
+    assert "name one with --recipe" in one_line_error(vedit("data", "check", alone, "--set", "name=x"))
+    files = clips([16, 16], (32, 32))
+    path = str(write(tmp_path / "set.zip", files | labels({"v0": 0, "v1": 2})))
+    said = vedit("data", "check", path, *recipe).stdout
+    remedy = "--set game.generator.c_dim=3 --set game.discriminator.c_dim=3"
+    assert f"labels of size 3 are not used, since the recipe's networks know no classes; {remedy} makes them" in said and "training will use it" in said
+    assert "not used" not in vedit("data", "check", path, *recipe, *remedy.split()).stdout
+
+
 def one_class_more(game: dict[str, Any]) -> dict[str, Any]:
     return {**game, **{key: {**game[key], "c_dim": 3} for key in ("generator", "discriminator")}}
 

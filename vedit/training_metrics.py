@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -10,7 +11,13 @@ from typing import Any
 from stylegan_v import Generator
 from stylegan_v.config import Config
 from stylegan_v.data import ClipDataset
+from vedit.errors import VeditError
 from vedit.progress import finish
+from vedit.training import RecipeError
+
+
+class MetricsWarning(UserWarning):
+    """What a reader of the figures has to know."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,8 @@ class MetricsConfig(Config):
 def evaluator(cfg: MetricsConfig, clips: ClipDataset, device: str) -> Callable[[Generator], dict[str, float]] | None:
     """A function that takes a generator's figures against the clips it is trained on; None where the recipe wants none.
 
-    Features that are not on this machine and clips that are too short for a figure are errors at once, not after thousands of steps.
+    Features that are not on this machine and clips that are too few or too short for a figure are a RecipeError at once, not after thousands
+    of steps.
     """
     if not cfg.names:
         return None
@@ -52,10 +60,18 @@ def evaluator(cfg: MetricsConfig, clips: ClipDataset, device: str) -> Callable[[
     settings = metrics.Settings(metrics=cfg.names, features=cfg.features, clips=cfg.clips)
     device = device.partition(":")[0]
     real = sources.DatasetSource(clips, "the clips", f"data {clips.hash}")
-    metrics.require(real, settings, device)
+    try:
+        metrics.require(real, settings, device)
+    except VeditError as error:
+        raise RecipeError(f"metrics: {error}; or take other figures (--set 'metrics.names=[\"fid\"]', [] for none)") from error
+    told: set[str] = set()
 
     def evaluate(generator: Generator) -> dict[str, float]:
         found = finish(metrics.compare(real, sources.GeneratorSource(generator), settings, device=device))
+        for note in found.notes:
+            if note not in told:
+                warnings.warn(note, MetricsWarning, stacklevel=2)
+        told.update(found.notes)
         return {name: float(figure.mean) for name, figure in found.figures.items()}
 
     return evaluate

@@ -12,9 +12,9 @@ from vedit.cli.console import Console, table
 from vedit.cli.options import AsJson, Quiet
 
 if TYPE_CHECKING:
-    from stylegan_v.game_config import GameConfig
     from vedit.data.check import Checked
     from vedit.data.prepare import Prepared
+    from vedit.training_game import GameRecipe
 
 HELP = """Make and check data sets of clips for training.
 
@@ -116,6 +116,9 @@ def check(
         Path | None,
         typer.Option("--recipe", metavar="FILE", help="A recipe that the data is for; takes the place of --frames and --resolution.", show_default=False),
     ] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Another value for a key of the recipe; can be repeated.", show_default=False)
+    ] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -123,14 +126,18 @@ def check(
 
     \b
       vedit data check talks.zip
-      vedit data check talks.zip --recipe recipes/custom-256.toml
+      vedit data check talks.zip --recipe recipes/laptop-64.toml --set game.pairs=none
       vedit data check ucf/ --frames 2 --resolution 128 --json
     """
     from vedit.data.check import check as run
+    from vedit.training_metrics import evaluator
 
     console = Console(quiet, as_json)
-    game = _game_of(recipe) if recipe else None
-    found = console.run(run(dataset, frames=frames, resolution=resolution, game=game))
+    if changes and recipe is None:
+        raise typer.BadParameter("--set changes a recipe's values; name one with --recipe")
+    asked = _recipe_for_clips(recipe, changes or []) if recipe else None
+    fits = None if asked is None else lambda clips: evaluator(asked.metrics, clips, "cpu")
+    found = console.run(run(dataset, frames=frames, resolution=resolution, game=None if asked is None else asked.game, fits=fits))
     _show_checked(console, found)
     if not found.ok:
         raise typer.Exit(1)
@@ -173,14 +180,14 @@ def synth(
     _show_prepared(console, console.run(task))
 
 
-def _game_of(recipe: Path) -> GameConfig:
-    """What a recipe for one's own clips asks of them."""
+def _recipe_for_clips(path: Path, changes: list[str]) -> GameRecipe:
+    """A recipe for one's own clips."""
     from vedit.training_game import GameRecipe, read_recipe
 
-    found = read_recipe(recipe)
+    found = read_recipe(path, changes)
     if not isinstance(found, GameRecipe):
-        raise typer.BadParameter(f"{recipe} trains on a drawn world and takes no data set")
-    return found.game
+        raise typer.BadParameter(f"{path} trains on a drawn world and takes no data set")
+    return found
 
 
 def _show_prepared(console: Console, made: Prepared) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -13,11 +14,12 @@ from typing import Literal
 from stylegan_v.archive import DataError
 from stylegan_v.config import ConfigError, GeneratorConfig
 from stylegan_v.data import ClipDataset, shortest
-from stylegan_v.game import check_clips
+from stylegan_v.game import check_clips, unused_labels
 from stylegan_v.game_config import GameConfig
 from vedit.data.cutting import counted
 from vedit.data.likeness import Signature, near_duplicates, signature, thumbnail
 from vedit.data.sources import holds_videos
+from vedit.errors import VeditError
 from vedit.progress import Progress, Task
 
 FRAMES = 3  # a clip shows the discriminator, unless a recipe says otherwise
@@ -88,12 +90,19 @@ class Checked:
         return float(median([clip.frames for clip in self.used] or [0]))
 
 
-def check(path: Path | str, *, frames: int = FRAMES, resolution: int | None = None, game: GameConfig | None = None) -> Task[Checked]:
+def check(
+    path: Path | str,
+    *,
+    frames: int = FRAMES,
+    resolution: int | None = None,
+    game: GameConfig | None = None,
+    fits: Callable[[ClipDataset], object] | None = None,
+) -> Task[Checked]:
     """Read every frame of a data set as a training with `frames` frames a clip does; what is wrong is in the result, never raised.
 
     `resolution` is that of the generator, the data set's own if left out. `game` takes the place of both: the check is then what that recipe
-    asks for, labels and MoCoGAN's consecutive frames included. Raises DataError where there is nothing at `path`, and for numbers of frames
-    that cannot be drawn.
+    asks for, labels and MoCoGAN's consecutive frames included; `fits` raises a VeditError for what else it asks. Raises DataError where there
+    is nothing at `path`, and for numbers of frames that cannot be drawn.
     """
     if game is not None:
         frames, resolution = game.num_frames, game.generator.resolution
@@ -116,6 +125,11 @@ def check(path: Path | str, *, frames: int = FRAMES, resolution: int | None = No
         if game is not None:
             _judge_fit(dataset, result, game)
         yield from _read_all(dataset, result)
+        if fits is not None and result.ok:
+            try:
+                fits(dataset)
+            except VeditError as error:
+                result.problems.append(str(error))
     return result
 
 
@@ -161,6 +175,8 @@ def _judge_fit(dataset: ClipDataset, result: Checked, game: GameConfig) -> None:
         check_clips(game, dataset)
     except DataError as error:
         result.problems.append(_without(str(error), dataset.path))
+    if note := unused_labels(game, dataset.c_dim):
+        result.notes.append(note)
 
 
 def _gap(names: list[str]) -> str:

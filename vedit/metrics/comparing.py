@@ -179,7 +179,8 @@ def _counted(source: Source, what: str, choices: Choices, settings: Settings) ->
     needed = NEIGHBOURS + 1 if what == "frames" and "pr" in settings.metrics else 2
     if sample.rows < needed:
         wanted = "frames" if what == "frames" else f"videos of {WINDOWS[what].length} frames"
-        raise MetricsError(f"{source.name} gives {sample.rows} {wanted}, and {what} needs at least {needed}; add more, or raise --clips")
+        remedy = "ask for more" if settings.clips < needed else "add more, or cut long ones into several (`vedit data prepare --most N`)"
+        raise MetricsError(f"{source.name} gives {sample.rows} {wanted}, and {what} needs at least {needed}; {remedy}")
     return sample
 
 
