@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,8 +23,10 @@ import vedit.training_watch
 from stylegan_v import Generator, load_generator, save_generator
 from stylegan_v.alarms import Alarm
 from stylegan_v.archive import DataError
+from stylegan_v.data import ClipDataset
 from stylegan_v.game import Game
 from stylegan_v.guard import TrainingDiverged
+from stylegan_v.ranks import TooFewCards, joined
 from tests.tiny_game import MOTION, tiny_config, write_clips
 from vedit import video
 from vedit.data.check import check
@@ -31,10 +34,11 @@ from vedit.errors import VeditError
 from vedit.metrics import SourceError
 from vedit.progress import finish
 from vedit.training import RecipeError
-from vedit.training_game import GameRecipe, train_game
+from vedit.training_game import GameRecipe, fitting_clips, train_game
 from vedit.training_launch import TrainingStopped, launch
+from vedit.training_metrics import MetricsWarning
 from vedit.training_plan import plan_game
-from vedit.training_watch import Keeper, TrainingWarning
+from vedit.training_watch import Keeper, TrainingWarning, real_figures
 
 ROOT = Path(__file__).parents[1]
 
@@ -233,6 +237,44 @@ def test_figures_that_cannot_be_taken_are_an_error_at_once_and_later_a_warning(c
         finish(train_game(recipe(clips, metrics=metrics), tmp_path / "three", evaluate=fail))
 
 
+def test_notes_on_figures_are_told_once(clips: Path, tmp_path: Path) -> None:
+    metrics = {"names": ["fid"], "features": ["builtin"], "every": 4, "clips": 16}
+    with pytest.warns(MetricsWarning) as told:
+        finish(train_game(recipe(clips, metrics=metrics), tmp_path / "run"))
+    assert ["fid-builtin: 16 frames" in str(one.message) for one in told if one.category is MetricsWarning] == [True]
+
+
+def test_a_long_video_alone_is_watched_by_its_stretches(tmp_path: Path) -> None:
+    with ClipDataset.open(write_clips(tmp_path / "one", clips=1, frames=50)) as long, ClipDataset.open(write_clips(tmp_path / "short", 1, 5)) as short:
+        found = real_figures(Game(tiny_config(), long), 4, 16)
+        assert found is not None and (found.clips, found.frames) == (3, 16) and found.distance > 0
+        assert real_figures(Game(tiny_config(), short), 4, 16) is None
+
+
+def test_a_video_beside_the_clips_is_no_matter_and_labels_that_are_not_used_are_told(tmp_path: Path) -> None:
+    data = write_clips(tmp_path / "data", clips=3, classes=2)
+    (data / "preview.mp4").write_bytes(b"")
+    with pytest.warns(TrainingWarning, match=r"labels of size 2 are not used.*game\.generator\.c_dim=2"), fitting_clips(recipe(data)) as found:
+        assert len(found) == 3
+
+
+def test_memory_that_runs_out_is_told_with_a_remedy(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_out(*given: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(Game, "_move_judges", run_out)
+    with pytest.raises(RecipeError, match="memory ran out with micro-batches of 2 clips; set a smaller game.micro_batch"):
+        finish(train_game(recipe(clips), tmp_path / "run"))
+
+
+def test_more_processes_than_cards_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for key, value in {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "3", "LOCAL_WORLD_SIZE": "4"}.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(TooFewCards, match="4 processes on a machine with 2 CUDA devices"), joined("cuda"):
+        pass
+
+
 def test_resume_without_a_run_says_so_and_begins(clips: Path, tmp_path: Path) -> None:
     with pytest.warns(TrainingWarning, match="holds no run to go on with"):
         assert finish(train_game(recipe(clips), tmp_path / "run", resume=True)).exists()
@@ -301,7 +343,12 @@ def test_a_run_can_begin_with_another_ones_networks(clips: Path, tmp_path: Path)
         finish(train_game(recipe(clips, **still, begin_with="nobody-7"), tmp_path / "third"))
     with pytest.raises(RecipeError, match="holds no discriminator"):
         finish(train_game(recipe(clips, **still, begin_discriminator=str(first)), tmp_path / "third"))
+    frozen = {**still, "game": {**short, "freeze": 1}}
+    with pytest.raises(RecipeError, match="game.freeze=1 .*none to begin with; name one in begin_discriminator"):
+        finish(train_game(recipe(clips, **frozen, begin_with=str(first)), tmp_path / "third"))
     assert not (tmp_path / "third").exists()
+    state = str(tmp_path / "first" / "state.pt")
+    finish(train_game(recipe(clips, **frozen, begin_with=str(first), begin_discriminator=state), tmp_path / "third"))
 
 
 @pytest.mark.parametrize(
@@ -331,6 +378,45 @@ def test_two_processes_train_once_and_log_once(clips: Path, tmp_path: Path, monk
     for a, b in zip(one[:5], two[:5], strict=True):
         assert b["generator"] == pytest.approx(a["generator"], abs=1e-3)
         assert b["discriminator"] == pytest.approx(a["discriminator"], abs=1e-3)
+
+
+def machines(arguments: list[list[str]], caches: list[Path]) -> list[subprocess.CompletedProcess[str]]:
+    """`vedit` with these arguments on as many machines as there are, one process each, which share files but no cache."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1]), "WORLD_SIZE": str(len(arguments))}
+    common = {**os.environ, **group, "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "vedit", *given], env={**common, "RANK": str(rank), "XDG_CACHE_HOME": str(cache)}, stderr=subprocess.PIPE, text=True
+        )
+        for rank, (given, cache) in enumerate(zip(arguments, caches, strict=True))
+    ]
+    done = []
+    try:
+        for process in started:
+            _, said = process.communicate(timeout=120)
+            done.append(subprocess.CompletedProcess(process.args, process.returncode, stderr=said))
+    finally:
+        for process in started:
+            process.kill()
+    return done
+
+
+def test_machines_with_caches_and_folders_of_their_own(clips: Path, tmp_path: Path) -> None:
+    plain = recipe(clips, watch={"tensorboard": False}, game={**recipe(clips).to_dict()["game"], "kimg": 0.008})
+    (tmp_path / "tiny.toml").write_text(toml(plain.to_dict()))
+    caches = [tmp_path / "cache-0", tmp_path / "cache-1"]
+    train = ["train", str(tmp_path / "tiny.toml"), "--device", "cpu", "--quiet", "--out"]
+    own = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(caches[0])}
+    alone = subprocess.run([sys.executable, "-m", "vedit", *train, str(tmp_path / "run"), "--dry-run"], env=own)
+    assert alone.returncode == 0 and list(caches[0].rglob("checked/*")) and not caches[1].exists()
+    done = machines([[*train, str(tmp_path / "run")]] * 2, caches)  # the first one's cache knows the clips
+    assert [each.returncode for each in done] == [0, 0], done
+    assert list(caches[1].rglob("checked/*"))
+    done = machines([[*train, str(tmp_path / name), "--resume"] for name in ("run", "elsewhere")], caches)
+    assert [each.returncode for each in done] == [1, 1]
+    assert all("the run's folder has to be one that all machines share" in each.stderr and "bug" not in each.stderr for each in done)
 
 
 def test_torchrun_starts_the_same_training(clips: Path, tmp_path: Path) -> None:

@@ -10,15 +10,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from stylegan_v import Generator, save_generator
 from stylegan_v.archive import DataError
 from stylegan_v.checkpoint import CheckpointError
 from stylegan_v.config import Config, ConfigError
 from stylegan_v.data import ClipDataset
-from stylegan_v.game import Game, GameEvent, check_clips
+from stylegan_v.game import Game, GameEvent, check_clips, unused_labels
 from stylegan_v.game_config import GameConfig, SamplingConfig
 from stylegan_v.game_draws import real_sampler, usable_clips
-from stylegan_v.game_state import begin_with
+from stylegan_v.game_state import NETWORKS, begin_with
 from stylegan_v.guard import TrainingDiverged
 from stylegan_v.ranks import Ranks
 from stylegan_v.snapshot import SnapshotError
@@ -136,16 +138,22 @@ def train_game(
     clips = fitting_clips(recipe)
     try:
         game = Game(recipe.game, clips, ranks=ranks, device=device, workers=recipe.data.workers)
-    except (DataError, ConfigError) as error:
+    except ConfigError as error:  # a batch that does not divide among the processes
+        clips.close()
+        raise RecipeError(str(error)) from None
+    except DataError as error:
         clips.close()
         raise RecipeError(f"{recipe.data.path}: {error}") from None
     try:
         _begin(game, recipe, out, resume)
-        yield from whole(clips, recipe, ranks)
+        game.check_agreement()
         if evaluate is None and ranks.first:
             evaluate = evaluator(recipe.metrics, clips, device)
+        yield from whole(clips, recipe, ranks)
         ranks.wait()  # nobody writes before all could begin
         return (yield from _run(game, recipe, out, evaluate))
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise RecipeError(f"memory ran out with micro-batches of {game.micro} clips; set a smaller game.micro_batch (with --resume, too)") from error
     finally:
         game.close()
         clips.close()
@@ -242,14 +250,20 @@ def _begin(game: Game, recipe: GameRecipe, out: Path, resume: bool) -> None:
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
             raise RecipeError(f"the run in {out} cannot go on ({' '.join(str(error).split())[:300]}); choose another --out") from error
         return
+    judged = False
     for key in ("begin_with", "begin_discriminator"):
         if path := getattr(recipe, key):
+            first = key == "begin_with"
             try:
-                taken = begin_with(game, find_generator(path) if key == "begin_with" else Path(path))
+                taken = begin_with(game, find_generator(path), NETWORKS) if first else begin_with(game, Path(path), ("discriminator",))
             except (CheckpointError, SnapshotError, UnknownModel, NoGenerator) as error:
                 raise RecipeError(f"{key}: {error}") from error
-            if key == "begin_discriminator" and "discriminator" not in taken:
+            judged = judged or "discriminator" in taken
+            if not first and not taken:
                 raise RecipeError(f"{key}: {path} holds no discriminator; give a file that does, or leave the key out")
+    if recipe.game.freeze and not judged:
+        remedy = "name one in begin_discriminator, begin with a .pkl or state.pt, or go without (--set game.freeze=0)"
+        raise RecipeError(f"game.freeze={recipe.game.freeze} keeps layers of a discriminator as they are, and there is none to begin with; {remedy}")
 
 
 def open_clips(recipe: GameRecipe) -> ClipDataset:
@@ -257,15 +271,25 @@ def open_clips(recipe: GameRecipe) -> ClipDataset:
     if not recipe.data.path:
         raise RecipeError("the recipe names no data; give --data DATASET, a folder or .zip made by `vedit data prepare`")
     path, size = Path(recipe.data.path), recipe.game.generator.resolution
-    if holds_videos(path):
-        made = f"{path.stem or 'clips'}.zip"
-        raise RecipeError(f"{path} holds videos, wanted clips as frames; run `vedit data prepare {path} -o {made} --size {size}`, then give --data {made}")
     try:
         clips = ClipDataset.open(path, resolution=size)
     except DataError as error:
-        raise RecipeError(f"{error} (`vedit data check {path}` tells more)") from error
+        if holds_videos(path) and not _holds_clips(path):
+            made = f"{path.stem or 'clips'}.zip"
+            what = f"{path} holds videos, wanted clips as frames; run `vedit data prepare {path} -o {made} --size {size}`, then give --data {made}"
+            raise RecipeError(what) from error
+        raise RecipeError(f"{error} (`vedit data check {path} --recipe FILE` tells more)") from error
     _compare_rates(path, recipe.game.generator.fps)
     return clips
+
+
+def _holds_clips(path: Path) -> bool:
+    """Whether there is a clip at all, of whatever size and in whatever state."""
+    try:
+        with ClipDataset.survey(path) as found:
+            return bool(found.names)
+    except DataError:
+        return False
 
 
 def _compare_rates(path: Path, fps: float) -> None:
@@ -293,15 +317,21 @@ def fitting_clips(recipe: GameRecipe) -> ClipDataset:
         clips.close()
         path = str(clips.path)
         raise RecipeError(f"{error}" if str(error).startswith(path) else f"{path}: {error}") from None
+    if note := unused_labels(recipe.game, clips.c_dim):
+        warnings.warn(f"{clips.path}: {note}", TrainingWarning, stacklevel=2)
     return clips
 
 
 def whole(clips: ClipDataset, recipe: GameRecipe, ranks: Ranks) -> Task[None]:
-    """Read the clips that a training can meet, each process its share, unless that was done before; raises DataError for a broken frame."""
+    """Read the clips that a training can meet, unless all processes know that it was done before; raises DataError for a broken frame.
+
+    Every machine reads all, since it may have files of its own, and its processes each their share.
+    """
     usable = usable_clips(recipe.game, clips)
-    if known_whole(clips, usable):
+    known = known_whole(clips, usable)
+    if ranks.agree(known) and known:
         return
-    yield from read_through(clips, usable[ranks.rank :: ranks.size], recipe.data.workers)
+    yield from read_through(clips, usable[ranks.local_rank :: ranks.local_size], recipe.data.workers)
     ranks.wait()
-    if ranks.first:
+    if ranks.local_rank == 0:
         remember_whole(clips, usable)

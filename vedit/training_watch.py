@@ -193,8 +193,13 @@ class Samples:
 
 
 def real_figures(game: Game, clips: int, frames: int) -> ClipFigures | None:
-    """Figures of at most so many real clips, as many frames of each, to hold samples against; None where clips are too short to tell."""
+    """Figures of at most so many real clips, as many frames of each, to hold samples against; None where clips are too short to tell.
+
+    Of a single one stretches that do not overlap stand for clips.
+    """
     lengths = game.clips.lengths
+    if len(lengths) == 1:
+        return _figures_of_one(game, clips, min(frames, lengths[0] // 2))
     longest = sorted(range(len(lengths)), key=lambda clip: (-min(lengths[clip], frames), clip))
     count = min(frames, lengths[longest[min(clips, len(longest)) - 1]])
     candidates = [clip for clip in range(len(lengths)) if lengths[clip] >= count]
@@ -203,6 +208,15 @@ def real_figures(game: Game, clips: int, frames: int) -> ClipFigures | None:
     if len(chosen) < 2 or count < 3:
         return None
     return measure(torch.stack([to_floats(game.clips.frames(clip, range(count))) for clip in chosen]))
+
+
+def _figures_of_one(game: Game, stretches: int, count: int) -> ClipFigures | None:
+    """Figures of at most so many stretches of `count` frames of the first clip, spread over it."""
+    if count < 3:
+        return None
+    found = min(stretches, game.clips.lengths[0] // count)
+    begins = torch.linspace(0, game.clips.lengths[0] - count, found).long().tolist()
+    return measure(torch.stack([to_floats(game.clips.frames(0, range(begin, begin + count))) for begin in begins]))
 
 
 class Keeper:

@@ -111,7 +111,9 @@ def main() -> None:
         status = 2 if isinstance(error, BadArgument) else 1
     except Exception as error:
         _traceback_if_asked()
-        if type(error).__module__.partition(".")[0] == "stylegan_v":  # its errors cannot be VeditErrors, and importing them costs a second
+        if type(error).__name__ == "OutOfMemoryError":  # torch's; importing it costs a second
+            complain("the device's memory ran out; end what else uses it, take smaller pieces, or go without it (--device cpu)")
+        elif type(error).__module__.partition(".")[0] == "stylegan_v":  # its errors cannot be VeditErrors, and importing them costs a second
             complain(str(error))
         else:
             complain(f"this is a bug in vedit: {type(error).__name__}: {error} (VEDIT_TRACEBACK=1 shows where; please report it)")

@@ -37,13 +37,13 @@ def train(
     """Train a generator from a recipe. The run keeps its state, a log, sample sheets and the generator so far.
 
     \b
-      vedit train recipes/custom-256.toml --data talks.zip --out runs/talks --nproc 4
-      vedit train recipes/custom-256.toml --data talks.zip --out runs/talks --nproc 4 --resume
+      vedit train recipes/custom-256.toml --data talks-256.zip --out runs/talks --nproc 4
+      vedit train recipes/custom-256.toml --data talks-256.zip --out runs/talks --nproc 4 --resume
       vedit train recipes/laptop-64.toml --data talks.zip --set game.kimg=50 --dry-run
       vedit train recipes/portraits-2.toml --out runs/portraits-2
       vedit generate -g runs/talks/custom-256.safetensors
 
-    On several machines, each with the recipe, the data and the run's folder at the same paths, torchrun starts the processes:
+    On several machines, each with the recipe and the data at the same paths, and the run's folder one that they share, torchrun starts the processes:
 
     \b
       torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29500 \\
