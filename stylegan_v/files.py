@@ -1,8 +1,9 @@
-"""Writing files so that a kill at any moment leaves the old one or the new one."""
+"""Writing files so that a kill at any moment leaves the old one or the new one, and seeing those of another machine."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,3 +28,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def appears(path: Path, seconds: float = 60.0) -> bool:
+    """Whether a file is seen within so many seconds: shared folders tell other machines of a new one a little later."""
+    end = time.monotonic() + seconds
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.5)
+    return path.exists()

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from stylegan_v import game_state
-from stylegan_v.archive import DataError
 from stylegan_v.augment import AdaController, Augment
-from stylegan_v.config import ConfigError
 from stylegan_v.discriminator import Discriminator
+from stylegan_v.files import appears
 from stylegan_v.game_codes import Told, align
 from stylegan_v.game_config import GameConfig
 from stylegan_v.game_draws import Ahead, Clips, Inputs, InputSampler, real_sampler, to_floats
+from stylegan_v.game_fit import check_clips, shares
 from stylegan_v.game_judges import judge_clips, make_judges
 from stylegan_v.game_pairs import Pairs
 from stylegan_v.generator import Generator
@@ -32,6 +32,7 @@ from stylegan_v.mocogan import ImageDiscriminator, VideoDiscriminator
 from stylegan_v.ranks import Ranks, RanksDisagree
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+SHARED = "the run's folder has to be one that all machines share"
 W_AVG_SPEED = 0.005  # w_avg keeps 0.995 of itself a step
 FOR_GENERATOR, FOR_FAKE, FOR_REAL, FOR_R1 = range(4)  # columns of Inputs.seeds
 
@@ -127,18 +128,19 @@ class Game:
 
         All processes call it, the first one writes; raises RanksDisagree where their weights have drifted apart.
         """
-        self.check_agreement()
+        self.check_agreement("go on from the last saved state with --resume")
         if self.ranks.first:
             game_state.save(self, path)
         self.ranks.wait()
+        if self.last_good != path and not self.ranks.agree(appears(path)):
+            raise RanksDisagree(f"{path} was written, and not all processes see it: {SHARED}")
         self.last_good = path
 
-    def check_agreement(self) -> None:
+    def check_agreement(self, remedy: str) -> None:
         """Raise RanksDisagree unless all processes are at the same step with the same weights."""
         if not self.ranks.agree(self.step):
-            where = f"at different steps, this one at {self.step}"
-            raise RanksDisagree(f"the processes of this training are {where}: the run's folder has to be one that all machines share")
-        self.ranks.check_agreement(self.generator, self.ema, self.judges, *self._codes())
+            raise RanksDisagree(f"the processes of this training are at different steps, this one at {self.step}: {SHARED}")
+        self.ranks.check_agreement(self.generator, self.ema, self.judges, *self._codes(), remedy=remedy)
 
     def load(self, path: Path) -> None:
         """Go back to a saved state; raises ValueError where it belongs to another configuration or other clips."""
@@ -368,42 +370,6 @@ class Game:
     def _judge_rates(self) -> list[float]:
         factors = [self.cfg.video_lr_factor if isinstance(judge, VideoDiscriminator) else 1.0 for judge in self.judges.values()]
         return [self.cfg.lr * self._laziness * factor for factor in factors]
-
-
-def shares(cfg: GameConfig, ranks: Ranks) -> tuple[int, int]:
-    """Clips of each process and of each micro-batch, which is no larger than the share; raises ConfigError where the batch does not divide."""
-    share, rest = divmod(cfg.batch, ranks.size)
-    micro = min(cfg.micro_batch or share, max(1, share))
-    if rest or share % micro or any(micro % group for group in cfg.groups):
-        micros = f"micro-batches of {cfg.micro_batch} and " if share > cfg.micro_batch > 0 else ""
-        wanted = f"equal shares that divide into {micros}groups of {max(cfg.groups)} (mbstd_group_size)"
-        remedy = "take another number of processes, or set game.batch or game.micro_batch"
-        raise ConfigError(f"a batch of {cfg.batch} clips for {ranks.size} processes: wanted {wanted}; {remedy}")
-    return share, micro
-
-
-def check_clips(cfg: GameConfig, clips: Clips) -> None:
-    """Raise DataError unless the clips have the networks' resolution and labels and, where they get codes of their own, are few enough."""
-    wanted = cfg.generator.resolution
-    if clips.resolution != wanted:
-        raise DataError(f"the clips have {clips.resolution}x{clips.resolution} pixels, the generator {wanted}x{wanted}; prepare them at that size")
-    if cfg.generator.c_dim and clips.c_dim != cfg.generator.c_dim:
-        raise DataError(f"the clips have labels of size {clips.c_dim}, the networks c_dim {cfg.generator.c_dim}; set c_dim of both networks to {clips.c_dim}")
-    if cfg.pairs is None:
-        return
-    found, most = len(clips.usable(cfg.num_frames, cfg.sampling.max_span)), cfg.pairs.most
-    if found > most:
-        remedy = "go without (--set game.pairs=none), or raise game.pairs.most"
-        raise DataError(f"found {found} clips; codes of their own (game.pairs) are for up to {most}: {remedy}")
-
-
-def unused_labels(cfg: GameConfig, c_dim: int) -> str:
-    """What is said of clips with labels of size `c_dim` where the networks take none, "" where they do."""
-    if not c_dim or cfg.generator.c_dim:
-        return ""
-    judges = [name for name in ("discriminator", "image_discriminator", "video_discriminator") if getattr(cfg, name) is not None]
-    keys = " ".join(f"--set game.{name}.c_dim={c_dim}" for name in ("generator", *judges))
-    return f"labels of size {c_dim} are not used, since the recipe's networks know no classes; {keys} makes them"
 
 
 def sum_of(tensors: Iterable[Tensor]) -> Tensor:

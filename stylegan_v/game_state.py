@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 FREE = ("kimg", "guard", "micro_batch")  # settings that a run may change when it goes on
 NETWORKS = ("generator", "ema", "discriminator")
 # settings that weights were trained for, and no shape tells; buffers that follow from the configuration
-SHAPELESS = ("motion.distance", "motion.min_period", "motion.max_period", "motion.integer_t", "fps", "max_num_frames")
-DERIVED = ("freqs", "phase_scales", "fourier_coefs")
+SHAPELESS = ("motion.distance", "motion.min_period", "motion.max_period", "motion.integer_t", "fps")
+DERIVED = ("freqs", "phase_scales")
 
 
 class GameWarning(UserWarning):
@@ -41,7 +41,7 @@ def save(game: Game, path: Path) -> None:
     state: dict[str, Any] = {
         "config": game.cfg.to_dict(),
         "clips": identity(game.clips),
-        "micro": game.micro,
+        "processes": game.ranks.size,
         "step": game.step,
         "began_good": game.began_good,
         "codes_learned": game.codes_learned,
@@ -62,7 +62,8 @@ def load(game: Game, path: Path) -> None:
         raise ValueError(f"{path} was made with another {changed[0]}; choose another output folder or restore the recipe")
     if state["clips"] != identity(game.clips):
         raise ValueError(f"{path} was made with other clips; choose another output folder or restore the data")
-    if (micro := state.get("micro", game.micro)) != game.micro:
+    share = found["batch"] // state["processes"]
+    if (micro := min(found["micro_batch"] or share, share)) != game.micro:
         what = f"{path} was made in micro-batches of {micro} clips and goes on in those of {game.micro}: the same clips and draws"
         warnings.warn(f"{what}, other groups for the minibatch standard deviation", GameWarning, stacklevel=3)
     for name, part in _parts(game).items():
@@ -136,7 +137,7 @@ def begin_with(game: Game, path: Path, only: Collection[str] = NETWORKS) -> list
             raise CheckpointError(f"{path}: its {name} is another network than this recipe's ({what}); take a recipe with its settings") from None
         module.load_state_dict(_regained(tensors, found[name], module) | derived)
         taken.append(name)
-        others = "; ".join(f"{key} {of}" for key, of in apart.items() if key in SHAPELESS)
+        others = "; ".join(f"{key} {of}" for key, of in apart.items() if key in SHAPELESS and (derived or "period" not in key))
         if others and name != "ema":  # which has the generator's
             what = f"{path}: its {name} was trained with other settings ({others}): it begins with its weights and has to learn the difference"
             warnings.warn(what, GameWarning, stacklevel=3)

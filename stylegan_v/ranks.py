@@ -64,8 +64,8 @@ class Ranks:
                 dist.broadcast(weight, 0)
 
     @torch.no_grad()
-    def check_agreement(self, *modules: nn.Module) -> None:
-        """Raise RanksDisagree where the processes' weights have drifted apart, which ends a training rather than spoil it."""
+    def check_agreement(self, *modules: nn.Module, remedy: str = "go on from the last saved state with --resume") -> None:
+        """Raise RanksDisagree where the processes' weights are not the same, which ends a training rather than spoil it."""
         if self.size == 1:
             return
         sums = torch.stack([weight.double().sum() for module in modules for weight in module.parameters()])
@@ -73,7 +73,7 @@ class Ranks:
         dist.all_reduce(highest, dist.ReduceOp.MAX)
         dist.all_reduce(lowest, dist.ReduceOp.MIN)
         if not torch.equal(highest, lowest):
-            raise RanksDisagree("the processes of this training hold different weights; go on from the last saved state with --resume")
+            raise RanksDisagree(f"the processes of this training hold different weights; {remedy}")
 
 
 def started_by_torchrun() -> bool:

@@ -20,9 +20,10 @@ from stylegan_v.archive import DataError
 from stylegan_v.augment import AugmentConfig
 from stylegan_v.config import MotionConfig
 from stylegan_v.data import ClipDataset
-from stylegan_v.game import Game, shares
+from stylegan_v.game import Game
 from stylegan_v.game_config import AdaConfig, GameConfig, GuardConfig, SamplingConfig
 from stylegan_v.game_draws import Ahead, ConsecutiveSampler, InputSampler, to_floats, usable_clips
+from stylegan_v.game_fit import shares, unused_labels
 from stylegan_v.game_state import GameWarning
 from stylegan_v.guard import TrainingDiverged
 from stylegan_v.mocogan import ImageDiscriminatorConfig, VideoDiscriminatorConfig
@@ -368,6 +369,10 @@ def test_a_batch_has_to_divide_among_processes() -> None:
     for size, changes in ((3, {}), (4, {}), (8, {}), (2, {"batch": 12, "micro_batch": 0}), (8, {"batch": 16, "micro_batch": 8})):
         with pytest.raises(ConfigError, match=rf"for {size} processes: wanted equal shares .*groups of (2|4)"):
             shares(tiny_config(**changes), Ranks(0, size))
+    cfg = tiny_config(batch=8, micro_batch=0)
+    with pytest.raises(ConfigError, match=r"or groups of 2 \(--set game.micro_batch=2\)"):
+        shares(cfg, Ranks(0, 4))
+    assert shares(dataclasses.replace(cfg, micro_batch=2), Ranks(0, 4)) == (2, 2)
 
 
 def test_a_game_goes_on_in_other_micro_batches_and_says_so(clips: ClipDataset, tmp_path: Path) -> None:
@@ -378,6 +383,24 @@ def test_a_game_goes_on_in_other_micro_batches_and_says_so(clips: ClipDataset, t
     with pytest.warns(GameWarning, match="micro-batches of 4 clips and goes on in those of 2"):
         other.load(tmp_path / "state.pt")
     assert next(other.run()).step == 2
+    whole = Game(tiny_config(micro_batch=0), clips)
+    whole.save(tmp_path / "state.pt")
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    torch.save(state | {"processes": 2}, tmp_path / "state.pt")  # of shares of two
+    with pytest.warns(GameWarning, match="micro-batches of 2 clips and goes on in those of 4"):
+        whole.load(tmp_path / "state.pt")
+
+
+def test_labels_that_are_not_used_are_told_with_keys_that_exist() -> None:
+    for cfg in (tiny_config(), mocogan()):
+        said = unused_labels(cfg, 3)
+        keys = [part.split("=")[0] for part in said.split() if part.startswith("game.")]
+        values = cfg.to_dict()
+        for key in keys:
+            _, network, name = key.split(".")
+            values[network] = values[network] | {name: 3}
+        assert len(keys) == 2 and unused_labels(GameConfig.from_dict(values), 3) == ""
+    assert unused_labels(tiny_config(), 0) == ""
 
 
 def test_a_config_survives_its_plain_form() -> None:

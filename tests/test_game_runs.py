@@ -14,6 +14,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from stylegan_v import Generator, load_generator, save_generator
 from stylegan_v.alarms import Alarm
 from stylegan_v.archive import DataError
 from stylegan_v.data import ClipDataset
+from stylegan_v.files import appears
 from stylegan_v.game import Game
 from stylegan_v.guard import TrainingDiverged
 from stylegan_v.ranks import TooFewCards, joined
@@ -260,11 +262,20 @@ def test_a_video_beside_the_clips_is_no_matter_and_labels_that_are_not_used_are_
 
 def test_memory_that_runs_out_is_told_with_a_remedy(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def run_out(*given: object) -> None:
-        raise torch.OutOfMemoryError
+        torch.empty(1 << 60)
 
+    metrics = {"names": ["fid"], "features": ["builtin"], "every": 4}
+    with pytest.warns(TrainingWarning, match="step 4: no figures: .*memory"):  # they do not end a training
+        finish(train_game(recipe(clips, metrics=metrics), tmp_path / "figures", evaluate=run_out))  # type: ignore[arg-type]
     monkeypatch.setattr(Game, "_move_judges", run_out)
     with pytest.raises(RecipeError, match="memory ran out with micro-batches of 2 clips; set a smaller game.micro_batch"):
         finish(train_game(recipe(clips), tmp_path / "run"))
+
+
+def test_a_file_of_another_machine_may_be_seen_later(tmp_path: Path) -> None:
+    assert not appears(tmp_path / "state.pt", 0.1)
+    Timer(0.3, (tmp_path / "state.pt").touch).start()
+    assert appears(tmp_path / "state.pt", 30)
 
 
 def test_more_processes_than_cards_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import sys
 
 TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8  # parameters of glibc's mallopt (malloc.h)
 NEVER = 2**31 - 1
+OUT_OF_MEMORY = "memory ran out; end what else uses it, or take smaller pieces, or where it was a card's another --device"
 
 
 def keep_freed_memory() -> bool:
@@ -24,6 +25,12 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):
         return False
     return all([bool(mallopt(name, value)) for name, value in ((MMAP_MAX, 0), (TRIM_THRESHOLD, NEVER), (ARENA_MAX, 1))])
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: the card's, torch's on the CPU, or Python's own."""
+    of_torch = type(error).__name__ == "OutOfMemoryError" or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    return of_torch or isinstance(error, MemoryError)
 
 
 def peak_memory(device: str) -> int | None:

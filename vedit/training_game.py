@@ -10,16 +10,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from stylegan_v import Generator, save_generator
 from stylegan_v.archive import DataError
 from stylegan_v.checkpoint import CheckpointError
 from stylegan_v.config import Config, ConfigError
 from stylegan_v.data import ClipDataset
-from stylegan_v.game import Game, GameEvent, check_clips, unused_labels
+from stylegan_v.game import Game, GameEvent
 from stylegan_v.game_config import GameConfig, SamplingConfig
 from stylegan_v.game_draws import real_sampler, usable_clips
+from stylegan_v.game_fit import check_clips, unused_labels
 from stylegan_v.game_state import NETWORKS, begin_with
 from stylegan_v.guard import TrainingDiverged
 from stylegan_v.ranks import Ranks
@@ -28,6 +27,7 @@ from vedit.data.reading import known_whole, read_through, remember_whole
 from vedit.data.sources import holds_videos
 from vedit.data.store import read_manifest
 from vedit.errors import VeditError
+from vedit.memory import ran_out
 from vedit.models.generators import NoGenerator, find_generator
 from vedit.models.registry import UnknownModel
 from vedit.models.store import plain_name
@@ -146,14 +146,12 @@ def train_game(
         raise RecipeError(f"{recipe.data.path}: {error}") from None
     try:
         _begin(game, recipe, out, resume)
-        game.check_agreement()
+        game.check_agreement("begin_with and the run's folder have to be the same for all machines")
         if evaluate is None and ranks.first:
             evaluate = evaluator(recipe.metrics, clips, device)
         yield from whole(clips, recipe, ranks)
         ranks.wait()  # nobody writes before all could begin
         return (yield from _run(game, recipe, out, evaluate))
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise RecipeError(f"memory ran out with micro-batches of {game.micro} clips; set a smaller game.micro_batch (with --resume, too)") from error
     finally:
         game.close()
         clips.close()
@@ -186,6 +184,10 @@ def _run(game: Game, recipe: GameRecipe, out: Path, evaluate: Evaluate | None) -
         if game.healthy and game.ranks.size == 1:  # the others would wait for a process that has failed
             game.save(out / "state.pt")
         raise RecipeError(f"{error}; put a whole file there under the same name, then go on with --resume") from None
+    except (MemoryError, RuntimeError) as error:
+        if not ran_out(error):
+            raise
+        raise RecipeError(f"memory ran out with micro-batches of {game.micro} clips; set a smaller game.micro_batch (with --resume, too)") from error
     finally:
         if desk is not None:
             desk.watch.close()
@@ -230,7 +232,9 @@ class _Desk:
         assert self.evaluate is not None
         try:
             figures = self.evaluate(self.game.ema)
-        except (VeditError, DataError) as error:
+        except (VeditError, DataError, MemoryError, RuntimeError) as error:
+            if not isinstance(error, VeditError | DataError) and not ran_out(error):
+                raise
             warnings.warn(f"step {event.step}: no figures: {error}", TrainingWarning, stacklevel=3)
             return
         self.watch.measured(event, figures)
@@ -274,22 +278,13 @@ def open_clips(recipe: GameRecipe) -> ClipDataset:
     try:
         clips = ClipDataset.open(path, resolution=size)
     except DataError as error:
-        if holds_videos(path) and not _holds_clips(path):
+        if holds_videos(path):
             made = f"{path.stem or 'clips'}.zip"
-            what = f"{path} holds videos, wanted clips as frames; run `vedit data prepare {path} -o {made} --size {size}`, then give --data {made}"
-            raise RecipeError(what) from error
+            remedy = f"if its videos are meant, run `vedit data prepare {path} -o {made} --size {size}`, then give --data {made}"
+            raise RecipeError(f"{error}; it holds videos, wanted were clips as frames: {remedy}") from error
         raise RecipeError(f"{error} (`vedit data check {path} --recipe FILE` tells more)") from error
     _compare_rates(path, recipe.game.generator.fps)
     return clips
-
-
-def _holds_clips(path: Path) -> bool:
-    """Whether there is a clip at all, of whatever size and in whatever state."""
-    try:
-        with ClipDataset.survey(path) as found:
-            return bool(found.names)
-    except DataError:
-        return False
 
 
 def _compare_rates(path: Path, fps: float) -> None:

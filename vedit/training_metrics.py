@@ -11,7 +11,6 @@ from typing import Any
 from stylegan_v import Generator
 from stylegan_v.config import Config
 from stylegan_v.data import ClipDataset
-from vedit.errors import VeditError
 from vedit.progress import finish
 from vedit.training import RecipeError
 
@@ -51,8 +50,8 @@ class MetricsConfig(Config):
 def evaluator(cfg: MetricsConfig, clips: ClipDataset, device: str) -> Callable[[Generator], dict[str, float]] | None:
     """A function that takes a generator's figures against the clips it is trained on; None where the recipe wants none.
 
-    Features that are not on this machine and clips that are too few or too short for a figure are a RecipeError at once, not after thousands
-    of steps.
+    Features that are not on this machine, and clips that are too few or too short for a figure (RecipeError), are errors at once, not after
+    thousands of steps.
     """
     if not cfg.names:
         return None
@@ -62,8 +61,8 @@ def evaluator(cfg: MetricsConfig, clips: ClipDataset, device: str) -> Callable[[
     real = sources.DatasetSource(clips, "the clips", f"data {clips.hash}")
     try:
         metrics.require(real, settings, device)
-    except VeditError as error:
-        raise RecipeError(f"metrics: {error}; or take other figures (--set 'metrics.names=[\"fid\"]', [] for none)") from error
+    except metrics.MetricsError as error:
+        raise RecipeError(f"metrics: {error}; or go without (--set 'metrics.names=[]' --set metrics.best=)") from error
     told: set[str] = set()
 
     def evaluate(generator: Generator) -> dict[str, float]:

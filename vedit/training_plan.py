@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from stylegan_v.game import Game, shares
+from stylegan_v.game import Game
 from stylegan_v.game_config import GameConfig
+from stylegan_v.game_fit import shares
 from stylegan_v.ranks import Ranks
 from stylegan_v.training import Trainer
 from vedit.memory import peak_memory

@@ -32,7 +32,7 @@ from vedit.cli import (
 from vedit.cli.console import complain
 from vedit.cli.parse import BadArgument
 from vedit.errors import VeditError
-from vedit.memory import keep_freed_memory
+from vedit.memory import OUT_OF_MEMORY, keep_freed_memory, ran_out
 
 HELP = """Find a clip in a video generator, change it by words, render it at any frame rate and length.
 
@@ -111,8 +111,8 @@ def main() -> None:
         status = 2 if isinstance(error, BadArgument) else 1
     except Exception as error:
         _traceback_if_asked()
-        if type(error).__name__ == "OutOfMemoryError":  # torch's; importing it costs a second
-            complain("the device's memory ran out; end what else uses it, take smaller pieces, or go without it (--device cpu)")
+        if ran_out(error):
+            complain(OUT_OF_MEMORY)
         elif type(error).__module__.partition(".")[0] == "stylegan_v":  # its errors cannot be VeditErrors, and importing them costs a second
             complain(str(error))
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +13,7 @@ from vedit.cli.console import Console, table
 from vedit.cli.options import AsJson, Quiet
 
 if TYPE_CHECKING:
+    from stylegan_v.data import ClipDataset
     from vedit.data.check import Checked
     from vedit.data.prepare import Prepared
     from vedit.training_game import GameRecipe
@@ -130,13 +132,12 @@ def check(
       vedit data check ucf/ --frames 2 --resolution 128 --json
     """
     from vedit.data.check import check as run
-    from vedit.training_metrics import evaluator
 
     console = Console(quiet, as_json)
     if changes and recipe is None:
         raise typer.BadParameter("--set changes a recipe's values; name one with --recipe")
     asked = _recipe_for_clips(recipe, changes or []) if recipe else None
-    fits = None if asked is None else lambda clips: evaluator(asked.metrics, clips, "cpu")
+    fits = None if asked is None else partial(_unfit, asked)
     found = console.run(run(dataset, frames=frames, resolution=resolution, game=None if asked is None else asked.game, fits=fits))
     _show_checked(console, found)
     if not found.ok:
@@ -188,6 +189,21 @@ def _recipe_for_clips(path: Path, changes: list[str]) -> GameRecipe:
     if not isinstance(found, GameRecipe):
         raise typer.BadParameter(f"{path} trains on a drawn world and takes no data set")
     return found
+
+
+def _unfit(recipe: GameRecipe, clips: ClipDataset) -> str:
+    """Why a recipe's figures could not be taken against these clips, "" where they can, or where their features are not on this machine."""
+    from vedit.errors import VeditError
+    from vedit.training import RecipeError
+    from vedit.training_metrics import evaluator
+
+    try:
+        evaluator(recipe.metrics, clips, "cpu")
+    except RecipeError as error:
+        return str(error)
+    except VeditError:
+        pass
+    return ""
 
 
 def _show_prepared(console: Console, made: Prepared) -> None:

@@ -33,16 +33,21 @@ def main(task: str) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        leave_complaint(str(error) if _ours(error) else f"this is a bug in vedit: {type(error).__name__}: {error}")
+        leave_complaint(_told(error))
         if os.environ.get("VEDIT_TRACEBACK", "") not in ("", "0"):
             raise
         return 1
     return 0
 
 
-def _ours(error: Exception) -> bool:
-    """Whether an error was written for people."""
-    return type(error).__module__.partition(".")[0] in ("vedit", "stylegan_v") or isinstance(error, OSError)
+def _told(error: Exception) -> str:
+    """What a person is told of an error; not all were written for people."""
+    from vedit.memory import OUT_OF_MEMORY, ran_out
+
+    if ran_out(error):
+        return OUT_OF_MEMORY
+    ours = type(error).__module__.partition(".")[0] in ("vedit", "stylegan_v") or isinstance(error, OSError)
+    return str(error) if ours else f"this is a bug in vedit: {type(error).__name__}: {error}"
 
 
 if __name__ == "__main__":

@@ -14,12 +14,11 @@ from typing import Literal
 from stylegan_v.archive import DataError
 from stylegan_v.config import ConfigError, GeneratorConfig
 from stylegan_v.data import ClipDataset, shortest
-from stylegan_v.game import check_clips, unused_labels
 from stylegan_v.game_config import GameConfig
+from stylegan_v.game_fit import check_clips, unused_labels
 from vedit.data.cutting import counted
 from vedit.data.likeness import Signature, near_duplicates, signature, thumbnail
 from vedit.data.sources import holds_videos
-from vedit.errors import VeditError
 from vedit.progress import Progress, Task
 
 FRAMES = 3  # a clip shows the discriminator, unless a recipe says otherwise
@@ -96,12 +95,12 @@ def check(
     frames: int = FRAMES,
     resolution: int | None = None,
     game: GameConfig | None = None,
-    fits: Callable[[ClipDataset], object] | None = None,
+    fits: Callable[[ClipDataset], str] | None = None,
 ) -> Task[Checked]:
     """Read every frame of a data set as a training with `frames` frames a clip does; what is wrong is in the result, never raised.
 
     `resolution` is that of the generator, the data set's own if left out. `game` takes the place of both: the check is then what that recipe
-    asks for, labels and MoCoGAN's consecutive frames included; `fits` raises a VeditError for what else it asks. Raises DataError where there
+    asks for, labels and MoCoGAN's consecutive frames included; `fits` tells a problem with what else it asks, if any. Raises DataError where there
     is nothing at `path`, and for numbers of frames that cannot be drawn.
     """
     if game is not None:
@@ -125,11 +124,8 @@ def check(
         if game is not None:
             _judge_fit(dataset, result, game)
         yield from _read_all(dataset, result)
-        if fits is not None and result.ok:
-            try:
-                fits(dataset)
-            except VeditError as error:
-                result.problems.append(str(error))
+        if fits is not None and result.ok and (problem := fits(dataset)):
+            result.problems.append(problem)
     return result
 
 
