@@ -8,7 +8,8 @@ _PHRASES: dict[str, Words] = {
     "night": listed("""
         make it night; turn it into night; turn day into night; let night fall; after dark; at midnight; at night; nighttime; by night; how about
         midnight; bring on the night; the middle of the night; late at night; turn out the light; in the dead of night; as if it were midnight;
-        darker; make it dark; a dark sky; let it get dark; no daylight; a night scene; in darkness; under the stars; long after sunset; pitch dark
+        darker; make it dark; a dark sky; let it get dark; no daylight; a night scene; in darkness; under the stars; long after sunset; pitch dark;
+        darkness everywhere; dark all over
     """),
     "dusk": listed("""
         at sunset; make it evening; let the sun set; turn it into a sunset; the golden hour; at dusk; in the evening; a setting sun; at dawn; sunrise;
@@ -36,7 +37,7 @@ _PHRASES: dict[str, Words] = {
         make the sun brighter; a brighter sun; brighten the sun; let the sun shine; let the sun shine brightly; make the sun shine; more sunshine;
         more sun; more sunlight; blinding sun; a strong sun; a stronger sun; turn up the sun; sunnier; make it sunny; make the sun blaze; make the sun
         dazzle; the sun shining; full sun; intense sunlight; a fierce sun; the sun blazes; bring out the sun; a glowing sun; add a bright sun; a
-        powerful sun
+        powerful sun; sunlight everywhere; sunshine all over
     """),
     "sun-": listed("""
         dim the sun; make the sun dimmer; a dimmer sun; a weak sun; a weaker sun; a faint sun; a fainter sun; a pale sun; a faded sun; hide the sun;
@@ -63,7 +64,7 @@ _PHRASES: dict[str, Words] = {
         add an aurora; add northern lights; aurora borealis; northern lights above; let the northern lights dance; northern lights dancing; northern
         lights in the sky; polar lights in the sky; an aurora overhead; light up the sky with an aurora; more aurora; a stronger aurora; a brighter
         aurora; curtains of light; bands of northern light; an aurora over the land; an aurora glowing; the sky full of northern lights; bring on the
-        northern lights; show the aurora
+        northern lights; show the aurora; northern lights everywhere; polar lights all over the sky; an aurora everywhere
     """),
     "aurora-": listed("""
         remove the aurora; remove the northern lights; no polar lights; switch off the northern lights; turn off the aurora; without aurora; without
@@ -74,7 +75,8 @@ _PHRASES: dict[str, Words] = {
         higher mountains; taller mountains; bigger mountains; add mountains; raise the mountains; make the mountains higher; make the mountains
         taller; tall mountains; tall peaks; mountains in the distance; peaks in the distance; mountains on the horizon; a mountain range; big
         mountains; steep mountains; hills; let mountains rise; peaks behind; a hilly landscape; make it mountainous; give it a mountain range; give it
-        mountains; some big peaks; put mountains at the back; a mountainous landscape; high peaks; grow the mountains
+        mountains; some big peaks; put mountains at the back; a mountainous landscape; high peaks; grow the mountains; mountains
+        everywhere; peaks all around
     """),
     "mountains-": listed("""
         flat land; flatten the land; flatten the mountains; flatten the hills; flatten the landscape; remove the mountains; take the mountains away;
@@ -83,7 +85,7 @@ _PHRASES: dict[str, Words] = {
     """),
     "sea+": listed("""
         flood the land; turn the land into water; turn the land into the sea; add a lake; add water; by the sea; at the seaside; replace the land with
-        the sea; a sea below; make it the ocean; water in front; on the shore; more water
+        the sea; a sea below; make it the ocean; water in front; on the shore; more water; water everywhere
     """),
     "sea-": listed("""
         dry land; remove the water; no sea; drain the lake; turn the water into land; solid ground; fields instead of water; get rid of the sea; take
@@ -91,7 +93,7 @@ _PHRASES: dict[str, Words] = {
     """),
     "haze+": listed("""
         make it foggy; make it misty; add fog; add mist; more mist; more fog; hazier; foggier; let mist come up; fog over the land; in the fog; shroud
-        it in mist; thick fog; a misty scene; blur it with haze
+        it in mist; thick fog; a misty scene; blur it with haze; mist everywhere; fog everywhere; fog all over the place
     """),
     "haze-": listed("""
         clear the fog; no fog; no mist; remove the fog; remove the haze; lift the mist; crisp air; get rid of the fog; without fog; less haze; clean
