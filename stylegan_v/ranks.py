@@ -64,7 +64,7 @@ class Ranks:
                 dist.broadcast(weight, 0)
 
     @torch.no_grad()
-    def check_agreement(self, *modules: nn.Module, remedy: str = "go on from the last saved state with --resume") -> None:
+    def check_agreement(self, *modules: nn.Module, remedy: str) -> None:
         """Raise RanksDisagree where the processes' weights are not the same, which ends a training rather than spoil it."""
         if self.size == 1:
             return

@@ -257,13 +257,13 @@ def _begin(game: Game, recipe: GameRecipe, out: Path, resume: bool) -> None:
     judged = False
     for key in ("begin_with", "begin_discriminator"):
         if path := getattr(recipe, key):
-            first = key == "begin_with"
+            file, parts = (find_generator, NETWORKS) if key == "begin_with" else (Path, ("discriminator",))
             try:
-                taken = begin_with(game, find_generator(path), NETWORKS) if first else begin_with(game, Path(path), ("discriminator",))
+                taken = begin_with(game, file(path), parts)
             except (CheckpointError, SnapshotError, UnknownModel, NoGenerator) as error:
                 raise RecipeError(f"{key}: {error}") from error
             judged = judged or "discriminator" in taken
-            if not first and not taken:
+            if key == "begin_discriminator" and not taken:
                 raise RecipeError(f"{key}: {path} holds no discriminator; give a file that does, or leave the key out")
     if recipe.game.freeze and not judged:
         remedy = "name one in begin_discriminator, begin with a .pkl or state.pt, or go without (--set game.freeze=0)"
