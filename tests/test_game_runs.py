@@ -1,4 +1,4 @@
-"""Runs of the game in their folder: what they write, that they go on exactly after being killed, and several processes."""
+"""Runs of the game in their folder: what they write, and that they go on exactly after being killed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ import math
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 import warnings
 from pathlib import Path
-from threading import Timer
 from typing import Any
 
 import pytest
@@ -25,19 +23,17 @@ from stylegan_v import Generator, load_generator, save_generator
 from stylegan_v.alarms import Alarm
 from stylegan_v.archive import DataError
 from stylegan_v.data import ClipDataset
-from stylegan_v.files import appears
 from stylegan_v.game import Game
 from stylegan_v.guard import TrainingDiverged
-from stylegan_v.ranks import TooFewCards, joined
 from tests.tiny_game import MOTION, tiny_config, write_clips
+from tests.tiny_runs import figures, lines, recipe
 from vedit import video
 from vedit.data.check import check
 from vedit.errors import VeditError
 from vedit.metrics import SourceError
 from vedit.progress import finish
 from vedit.training import RecipeError
-from vedit.training_game import GameRecipe, fitting_clips, train_game
-from vedit.training_launch import TrainingStopped, launch
+from vedit.training_game import fitting_clips, train_game
 from vedit.training_metrics import MetricsWarning
 from vedit.training_plan import plan_game
 from vedit.training_watch import Keeper, TrainingWarning, real_figures
@@ -53,37 +49,6 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
-
-
-def recipe(clips: Path, **changes: Any) -> GameRecipe:
-    watch = {"log_every": 1, "sheet_every": 4, "clips": 2, "frames": 8, "keep": 1, "tensorboard": False}
-    plain = GameRecipe(
-        name="tiny",
-        game=tiny_config(),
-        data={"path": str(clips), "workers": 0},  # type: ignore[arg-type]
-        save_every=2,
-        watch=watch,  # type: ignore[arg-type]
-    )
-    return GameRecipe.from_dict({**plain.to_dict(), **changes})
-
-
-def toml(values: dict[str, Any], table: str = "") -> str:
-    """A recipe's plain form as a file: of strings, numbers, booleans and their lists, JSON's spelling is TOML's."""
-    own = [f"{key} = {json.dumps(value)}" for key, value in values.items() if not isinstance(value, dict) and value is not None]
-    inner = [toml(value, f"{table}.{key}".strip(".")) for key, value in values.items() if isinstance(value, dict)]
-    return "\n".join([*([f"[{table}]"] if table else []), *own, *inner])
-
-
-def lines(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-
-
-def figures(out: Path) -> list[dict[str, Any]]:
-    """The log without what depends on the machine."""
-    return [
-        {key: value for key, value in line.items() if "_per_s" not in key and key != "memory_gib"}
-        for line in lines(out)
-    ]
 
 
 def spoiled(clips: Path, folder: Path, name: str, content: bytes = b"not an image") -> Path:
@@ -272,20 +237,6 @@ def test_memory_that_runs_out_is_told_with_a_remedy(clips: Path, tmp_path: Path,
         finish(train_game(recipe(clips), tmp_path / "run"))
 
 
-def test_a_file_of_another_machine_may_be_seen_later(tmp_path: Path) -> None:
-    assert not appears(tmp_path / "state.pt", 0.1)
-    Timer(0.3, (tmp_path / "state.pt").touch).start()
-    assert appears(tmp_path / "state.pt", 30)
-
-
-def test_more_processes_than_cards_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    for key, value in {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "3", "LOCAL_WORLD_SIZE": "4"}.items():
-        monkeypatch.setenv(key, value)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(TooFewCards, match="4 processes on a machine with 2 CUDA devices"), joined("cuda"):
-        pass
-
-
 def test_resume_without_a_run_says_so_and_begins(clips: Path, tmp_path: Path) -> None:
     with pytest.warns(TrainingWarning, match="holds no run to go on with"):
         assert finish(train_game(recipe(clips), tmp_path / "run", resume=True)).exists()
@@ -360,93 +311,6 @@ def test_a_run_can_begin_with_another_ones_networks(clips: Path, tmp_path: Path)
     assert not (tmp_path / "third").exists()
     state = str(tmp_path / "first" / "state.pt")
     finish(train_game(recipe(clips, **frozen, begin_with=str(first), begin_discriminator=state), tmp_path / "third"))
-
-
-@pytest.mark.parametrize(
-    ("how", "message"), [("word", "the disk is full; make room"), ("signal", r"process 1 of 2 .*SIGKILL")]
-)
-def test_what_goes_wrong_in_one_process_ends_all_with_one_line(
-    how: str, message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    begin = time.monotonic()
-    with pytest.raises(TrainingStopped, match=message) as error:
-        launch("tests.failing_rank", [how], 2)
-    assert "\n" not in str(error.value) and time.monotonic() - begin < 200
-
-
-def test_two_processes_train_once_and_log_once(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = recipe(clips, watch={"log_every": 1, "tensorboard": False})
-    task = {"recipe": plain.to_dict(), "out": str(tmp_path / "two"), "resume": False, "device": "cpu", "quiet": True}
-    for key, value in {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}.items():
-        monkeypatch.setenv(key, value)
-    before = signal.getsignal(signal.SIGTERM)
-    launch("vedit.cli.train_rank", [json.dumps(task)], 2)
-    assert signal.getsignal(signal.SIGTERM) == before
-    finish(train_game(plain, tmp_path / "one"))
-    one, two = figures(tmp_path / "one"), figures(tmp_path / "two")
-    assert [line["step"] for line in two] == list(range(1, 9))
-    for a, b in zip(one[:5], two[:5], strict=True):
-        assert b["generator"] == pytest.approx(a["generator"], abs=1e-3)
-        assert b["discriminator"] == pytest.approx(a["discriminator"], abs=1e-3)
-
-
-def machines(arguments: list[list[str]], caches: list[Path]) -> list[subprocess.CompletedProcess[str]]:
-    """`vedit` with these arguments on as many machines as there are, one process each, which share files but no cache."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1]), "WORLD_SIZE": str(len(arguments))}
-    common = {**os.environ, **group, "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-m", "vedit", *given], env={**common, "RANK": str(rank), "XDG_CACHE_HOME": str(cache)}, stderr=subprocess.PIPE, text=True
-        )
-        for rank, (given, cache) in enumerate(zip(arguments, caches, strict=True))
-    ]
-    done = []
-    try:
-        for process in started:
-            _, said = process.communicate(timeout=120)
-            done.append(subprocess.CompletedProcess(process.args, process.returncode, stderr=said))
-    finally:
-        for process in started:
-            process.kill()
-    return done
-
-
-def test_machines_with_caches_and_folders_of_their_own(clips: Path, tmp_path: Path) -> None:
-    plain = recipe(clips, watch={"tensorboard": False}, game={**recipe(clips).to_dict()["game"], "kimg": 0.008})
-    (tmp_path / "tiny.toml").write_text(toml(plain.to_dict()))
-    caches = [tmp_path / "cache-0", tmp_path / "cache-1"]
-    train = ["train", str(tmp_path / "tiny.toml"), "--device", "cpu", "--quiet", "--out"]
-    own = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(caches[0])}
-    alone = subprocess.run([sys.executable, "-m", "vedit", *train, str(tmp_path / "run"), "--dry-run"], env=own)
-    assert alone.returncode == 0 and list(caches[0].rglob("checked/*")) and not caches[1].exists()
-    done = machines([[*train, str(tmp_path / "run")]] * 2, caches)  # the first one's cache knows the clips
-    assert [each.returncode for each in done] == [0, 0], done
-    assert list(caches[1].rglob("checked/*"))
-    done = machines([[*train, str(tmp_path / name), "--resume"] for name in ("run", "elsewhere")], caches)
-    assert [each.returncode for each in done] == [1, 1]
-    assert all("the run's folder has to be one that all machines share" in each.stderr and "bug" not in each.stderr for each in done)
-
-
-def test_torchrun_starts_the_same_training(clips: Path, tmp_path: Path) -> None:
-    """As over several machines: the command once a process, all of them in one group."""
-    plain = recipe(clips, watch={"log_every": 1, "tensorboard": False})
-    (tmp_path / "tiny.toml").write_text(toml(plain.to_dict()))
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "vedit"]
-    command = [*torchrun, "train", str(tmp_path / "tiny.toml"), "--out", str(tmp_path / "two"), "--device", "cpu", "--quiet"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [str(tmp_path / "two" / "tiny.safetensors")]
-    finish(train_game(plain, tmp_path / "one"))
-    one, two = figures(tmp_path / "one"), figures(tmp_path / "two")
-    assert [line["step"] for line in two] == list(range(1, 9))
-    assert all(b["discriminator"] == pytest.approx(a["discriminator"], abs=1e-3) for a, b in zip(one[:5], two[:5], strict=True))
-    again = [sys.executable, *command[command.index("-m", 2) :], "--nproc", "2"]
-    refused = subprocess.run(again, env={**env, "WORLD_SIZE": "2"}, capture_output=True, text=True, timeout=300)
-    assert refused.returncode and "leave --nproc out" in refused.stderr
 
 
 def test_a_run_warns_of_samples_that_stand_still(clips: Path, tmp_path: Path) -> None:
