@@ -92,7 +92,8 @@ def machines(arguments: list[list[str]], caches: list[Path]) -> list[subprocess.
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1]), "WORLD_SIZE": str(len(arguments))}
-    common = {**os.environ, **group, "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+    common = {**os.environ, **group, "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1", "PYTHONPATH": str(ROOT)}
+    common |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "PYTHONFAULTHANDLER": "1"}  # an abort tells where it happened
     started = [
         subprocess.Popen(
             [sys.executable, "-m", "vedit", *given], env={**common, "RANK": str(rank), "XDG_CACHE_HOME": str(cache)}, stderr=subprocess.PIPE, text=True
