@@ -70,7 +70,7 @@ SIDES = {
         r"\b(grow|bushy).*beard": ("beard", 1),
         r"\bolder\b": ("age", 1),
         r"\byounger\b": ("age", -1),
-        r"\blonger hair": ("hair.length", 1),
+        r"(?<!no )longer hair\b": ("hair.length", 1),
         r"darken .*skin|darker skin": ("skin", -1),
     },
     "skies": {

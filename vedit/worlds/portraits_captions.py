@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from vedit.worlds import requests
-from vedit.worlds.portraits_colours import SYNONYMS, colour_name
-from vedit.worlds.portraits_requests import ASKED, HAIR, coloured
+from vedit.worlds.portraits_colours import COLOUR_TARGETS, SYNONYMS, colour_name
+from vedit.worlds.portraits_requests import ASKED, HAIR, coloured, contrasted
 from vedit.worlds.requests import Asked
 
 Row = dict[str, float]
@@ -168,8 +168,9 @@ def _hair(row: Row) -> list[Fact]:
         asked = ASKED["grey"]
     elif age < 0.2:
         name = colour_name("hair", row["hair.a"], row["hair.b"], row["hair.light"])
-        words = _named("hair", name) if name else ()
-        asked = Asked(2 * HAIR[name] + coloured("hair", words) if name else ())
+        if name:
+            words = _named("hair", name)
+            asked = _asked("hair", name, 2 * HAIR[name])
     if words:
         found.append(
             Fact(
@@ -193,7 +194,7 @@ def _colours(row: Row) -> list[Fact]:
     if eyes:
         words = _named("eyes", eyes)
         found.append(
-            Fact("eyes", tuple(f"{word}-eyed" for word in words), tuple(f"{word} eyes" for word in words), (), 1.4, Asked(coloured("eyes", words)))
+            Fact("eyes", tuple(f"{word}-eyed" for word in words), tuple(f"{word} eyes" for word in words), (), 1.4, _asked("eyes", eyes))
         )
     if shirt:
         worn = tuple(f"{_a(word)} {thing}" for word in _named("shirt", shirt) for thing in _SHIRTS)
@@ -204,13 +205,13 @@ def _colours(row: Row) -> list[Fact]:
                 worn,
                 tuple(f"{verb} {thing}" for verb in ("in", "wearing") for thing in worn) + (f"dressed in {shirt}",),
                 1.5,
-                Asked(coloured("shirt", _named("shirt", shirt))),
+                _asked("shirt", shirt),
             )
         )
     if wall:
         places = tuple(f"{_a(word)} {thing}" for word in _named("background", wall) for thing in _WALLS)
         after = tuple(f"{where} {place}" for where in ("in front of", "against", "before") for place in places)
-        found.append(Fact("background", (), places, after, 0.9, Asked(coloured("background", _named("background", wall)))))
+        found.append(Fact("background", (), places, after, 0.9, _asked("background", wall)))
     for topic, things in (("shirt", _SHIRTS), ("background", _WALLS)):
         light = row[f"{topic}.light"]
         if abs(light) > 0.6:
@@ -222,8 +223,15 @@ def _colours(row: Row) -> list[Fact]:
 
 
 def _named(attribute: str, word: str) -> Words:
-    """A colour's word, twice for weight, and its synonyms."""
-    return (word, word, *(other for other, same in SYNONYMS[attribute].items() if same == word))
+    """A colour's word, as often as its synonyms together and at least twice, and these."""
+    others = [other for other, same in SYNONYMS[attribute].items() if same == word]
+    return (*[word] * max(2, len(others)), *others)
+
+
+def _asked(attribute: str, word: str, phrases: Words = ()) -> Asked:
+    """What someone asks for who wants a colour, sometimes instead of another."""
+    others = tuple(name for other in COLOUR_TARGETS[attribute] if other != word for name in _named(attribute, other))
+    return Asked(phrases + coloured(attribute, _named(attribute, word)), grounds=contrasted(others))
 
 
 def _a(words: str) -> str:

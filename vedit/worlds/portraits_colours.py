@@ -62,17 +62,47 @@ _NEAR = {
 # Other words for the same colours: of walls and clothes, and of hair.
 _PLANE_SYNONYMS = {
     "violet": "purple",
+    "plum": "purple",
     "lavender": "lilac",
+    "mauve": "lilac",
     "fuchsia": "magenta",
+    "rose": "pink",
     "turquoise": "teal",
+    "cyan": "teal",
     "gray": "grey",
     "crimson": "red",
+    "scarlet": "red",
+    "burgundy": "maroon",
+    "wine": "maroon",
+    "gold": "yellow",
+    "lemon": "yellow",
+    "tangerine": "orange",
+    "chocolate": "brown",
+    "khaki": "olive",
+    "emerald": "green",
+    "forest green": "dark green",
+    "sky blue": "light blue",
+    "baby blue": "light blue",
+    "cobalt": "blue",
+    "midnight blue": "navy",
+    "snow white": "white",
+    "jet black": "black",
 }
-_HAIR_SYNONYMS = {"blonde": "blond", "golden": "blond", "fair": "blond", "ginger": "red", "dark": "black"}
+_EYES_SYNONYMS = {"gray": "grey", "emerald": "green", "jade": "green", "sapphire": "blue", "azure": "blue", "chocolate": "brown", "chestnut": "brown"}
+_HAIR_SYNONYMS = {
+    "blonde": "blond",
+    "golden": "blond",
+    "fair": "blond",
+    "platinum": "blond",
+    "ginger": "red",
+    "dark": "black",
+    "raven": "black",
+    "chestnut": "brown",
+}
 SYNONYMS: dict[str, dict[str, str]] = {
     "shirt": _PLANE_SYNONYMS,
     "background": _PLANE_SYNONYMS,
-    "eyes": {"gray": "grey"},
+    "eyes": _EYES_SYNONYMS,
     "hair": _HAIR_SYNONYMS,
 }
 

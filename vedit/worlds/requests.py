@@ -28,52 +28,72 @@ _PEOPLE = (
 )  # fmt: skip
 
 THINGS = listed("""
-    give {him} {x}; give {him} {x}; add {x}; add {x} to {him}; put {x} on {him}; with {x}; let {him} have {x}; could {he} have {x}?; what if {he} had
-    {x}; can {he} get {x}?; I want {x}; I'd like {x}; I would like to see {x}; imagine {him} with {x}; show {x}; {x} please; {he} should have {x}; how
-    would {he} look with {x}; {he} has {x} now; as if {he} had {x}; now with {x}; {x} instead; go for {x}; let me see {x}; make {him} have {x}; {he}
-    gets {x}; {x} would be nice; {he} could do with {x}; {he} needs {x}; try {him} with {x}; pop {x} on; how about {x}?; stick {x} on {him}; change it
-    so that {he} has {x}; {him} but with {x}
+    give {him} {x}; give {him} {x}; add {x}; add {x} to {him}; put {x} on {him}; with {x}; let {him} have {x}; could {he} have {x}?; what if
+    {he} had {x}; can {he} get {x}?; I want {x}; I'd like {x}; I would like to see {x}; imagine {him} with {x}; show {x}; {x} please; {he}
+    should have {x}; how would {he} look with {x}; {he} has {x} now; as if {he} had {x}; now with {x}; {x} instead; go for {x}; let me see
+    {x}; make {him} have {x}; {he} gets {x}; {x} would be nice; {he} could do with {x}; {he} needs {x}; try {him} with {x}; pop {x} on; how
+    about {x}?; stick {x} on {him}; change it so that {he} has {x}; {him} but with {x}; throw in {x}; slap {x} on {him}; I'd love {x}; I'd
+    love to see {him} with {x}; let's give {him} {x}; let's see {him} with {x}; {he} suddenly has {x}; what would {he} look like with {x}?;
+    how would {x} look on {him}?; wouldn't {x} suit {him}?; {x} would suit {him}; {he} could use {x}; {x} would be fun; {x} would be so nice;
+    only thing missing is {x}; just add {x}; just {x}; switch to {x}; go with {x}; {he} wants {x}
 """)
 KINDS = listed("""
-    make {him} {x}; make {him} look {x}; turn {him} into a {x} person; turn {him} into someone {x}; let {him} be {x}; {he} should be {x}; what if {he}
-    were {x}; could {he} be {x}?; {he} looks {x}; a {x} version of {him}; change {him} to be {x}; as if {he} were {x}; I want {him} {x}; someone {x};
-    a {x} man; a {x} woman; a {x} guy; a {x} lady; {x} please; rather {x}
+    make {him} {x}; make {him} look {x}; turn {him} into a {x} person; turn {him} into someone {x}; let {him} be {x}; {he} should be {x}; what
+    if {he} were {x}; could {he} be {x}?; {he} looks {x}; a {x} version of {him}; change {him} to be {x}; as if {he} were {x}; I want {him}
+    {x}; someone {x}; a {x} man; a {x} woman; a {x} guy; a {x} lady; {x} please; rather {x}; let's make {him} {x}; I'd love {him} to be {x};
+    what would {he} look like {x}?; what if {he} was {x}?; {he} turns {x}; suddenly {x}; {he} became {x}; {he} has become {x}; someone who is
+    {x}; transform {him} into someone {x}; just make {him} {x}; {he} is {x} now; show {him} {x}; more {x}; super {x}
 """)
 SCENES = listed("""
-    add {x}; give me {x}; show {x}; I want {x}; I'd like {x}; let there be {x}; with {x}; make it {x}; turn it into {x}; put {x} in; {x} please; could
-    there be {x}?; what if there was {x}; now with {x}; as if there was {x}; change it to {x}; there should be {x}; let us have {x}; a scene with {x};
-    can we have {x}?; it needs {x}; it could do with {x}; show me {x}; how about {x}?; stick {x} in; stick {x} in the distance; put {x} back; I would
-    like to see {x}; {x} instead; bring in {x}; there is {x} now
+    add {x}; give me {x}; show {x}; I want {x}; I'd like {x}; let there be {x}; with {x}; make it {x}; turn it into {x}; put {x} in; {x}
+    please; could there be {x}?; what if there was {x}; now with {x}; as if there was {x}; change it to {x}; there should be {x}; let us have
+    {x}; a scene with {x}; can we have {x}?; it needs {x}; it could do with {x}; show me {x}; how about {x}?; stick {x} in; stick {x} in the
+    distance; put {x} back; I would like to see {x}; {x} instead; bring in {x}; there is {x} now; I'd love {x}; I'd love some {x}; let's have
+    {x}; let's add {x}; let's see {x}; throw in {x}; where is {x}?; where are {x}?; I miss {x}; the scene needs {x}; the picture needs {x};
+    transform it into {x}; only {x}; just {x}; just add {x}; suddenly {x}; {x} would be lovely; {x} would be nice; lots of {x}; loads of {x};
+    such {x}; {x} all around
 """)
 LOOKS = listed("""
-    make it {x}; make the sky {x}; let it be {x}; turn it {x}; it should be {x}; could it be {x}?; I want it {x}; what if it was {x}; a {x} version;
-    make the scene {x}; change it to {x}; {x} please; as if it were {x}; it looks {x} now
+    make it {x}; make the sky {x}; let it be {x}; turn it {x}; it should be {x}; could it be {x}?; I want it {x}; what if it was {x}; a {x}
+    version; make the scene {x}; change it to {x}; {x} please; as if it were {x}; it looks {x} now; let's make it {x}; I'd love it {x}; it
+    should look {x}; make everything {x}; nice and {x}; super {x}; just make it {x}; why isn't it {x}?; why isn't it {x} yet?; it's {x} now;
+    it becomes {x}; suddenly {x}; transform it so that it looks {x}; make the whole thing {x}; more {x}
 """)
 DENIALS = listed("""
-    I don't want {x}; I don't want any {x}; there shouldn't be any {x}; there should be no {x}; no {x}; no more {x}; not any {x}; without {x}; without
-    any {x}; no {x} at all; can you remove the {x}?; remove the {x}; take the {x} away; take those {x} away; take {his} {x} off; {x} off; get rid of
-    the {x}; get rid of {his} {x}; get rid of every {x}; I'd rather have no {x}; rather without {x}; the {x} has to go; the {x} must go; {he} doesn't
-    have {x}; {he} isn't wearing {x}; {he} hasn't got {x}; lose the {x}; hide the {x}; drop the {x}; skip the {x}; don't show {x}; it isn't {x} any
-    more; it shouldn't be {x} anymore; not {x}; not {x} any more; never {x}; the {x} is gone; {x} gone; erase the {x}; delete the {x}; away with {his}
-    {x}; what if there was no {x}?; could we do without the {x}?; as if there never was {x}; {he} shouldn't have {x}; {he} does not need {x}; free of
-    {x}; {x}-free; zero {x}; nothing of the {x} left; imagine {him} without {x}; minus the {x}
+    I don't want {x}; I don't want any {x}; there shouldn't be any {x}; there should be no {x}; no {x}; no more {x}; not any {x}; without {x};
+    without any {x}; no {x} at all; can you remove the {x}?; remove the {x}; take the {x} away; take those {x} away; take {his} {x} off; {x}
+    off; get rid of the {x}; get rid of {his} {x}; get rid of every {x}; I'd rather have no {x}; rather without {x}; the {x} has to go; the
+    {x} must go; {he} doesn't have {x}; {he} isn't wearing {x}; {he} hasn't got {x}; lose the {x}; hide the {x}; drop the {x}; skip the {x};
+    don't show {x}; it isn't {x} any more; it shouldn't be {x} anymore; not {x}; not {x} any more; never {x}; the {x} is gone; {x} gone; erase
+    the {x}; delete the {x}; away with {his} {x}; what if there was no {x}?; could we do without the {x}?; as if there never was {x}; {he}
+    shouldn't have {x}; {he} does not need {x}; free of {x}; {x}-free; zero {x}; nothing of the {x} left; imagine {him} without {x}; minus the
+    {x}; ditch the {x}; scrap the {x}; lose that {x}; I hate the {x}; I hate that {x}; I don't like the {x}; I'd love it without {x}; enough
+    of the {x}; let's get rid of the {x}; let's lose the {x}; let's remove {x}; wipe away the {x}; make the {x} go away; make the {x}
+    disappear; make the {x} vanish; kill the {x}; less {x}; there's too much {x}; too much {x}; {x} no longer; nobody needs {x}; just no {x};
+    {x} should vanish; throw the {x} out; not {x} please; {he} never had {x}; strip the {x}; only without {x}
 """)
 _WISHES = listed("""
-    I wish {s} were {x}; could {s} be {x}?; {s} should be {x}; let {s} get {x}; {s} could be way {x}; {s} needs to be {x}; {s} ought to be {x}; make
-    {s} {x}; {s} must become {x}; get {s} {x}; I want {s} {x}; I'd like {s} to be {x}; {s} a lot {x}; {s} has to get {x}; have {s} {x}; {s} looks
-    better {x}; what if {s} went {x}?; {x} for {s}; use {s} but {x}
+    I wish {s} were {x}; could {s} be {x}?; {s} should be {x}; let {s} get {x}; {s} could be way {x}; {s} needs to be {x}; {s} ought to be
+    {x}; make {s} {x}; {s} must become {x}; get {s} {x}; I want {s} {x}; I'd like {s} to be {x}; {s} a lot {x}; {s} has to get {x}; have {s}
+    {x}; {s} looks better {x}; what if {s} went {x}?; {x} for {s}; use {s} but {x}; I'd love {s} {x}; I'd love {s} to be {x}; {s} so much {x};
+    turn {s} {x}; {s} becomes {x}; let's make {s} {x}; let's have {s} {x}; why isn't {s} {x}?; why isn't {s} {x} yet?; just make {s} {x}; {s}
+    super {x}; {s} all {x}; {s} really should look {x}; make {s} look {x}; push {s} until {x}; {s} nice and {x}; {x} is how {s} should be
 """)
 _COMPLAINTS = listed("""
-    {s} shouldn't be so {x}; {s} is too {x}; {s} is far too {x}; not so {x} please {s}; make {s} less {x}; {s} should not look {x}; don't leave {s} so
-    {x}; {s} isn't {x} any more; {s} was too {x}; {s} is no longer {x}; {s} not {x} at all; stop {s} from being {x}; I don't like {s} so {x}; {s} less
-    {x}; not as {x} {s}; {s} needn't be that {x}
+    {s} shouldn't be so {x}; {s} is too {x}; {s} is far too {x}; not so {x} please {s}; make {s} less {x}; {s} should not look {x}; don't
+    leave {s} so {x}; {s} isn't {x} any more; {s} was too {x}; {s} is no longer {x}; {s} not {x} at all; stop {s} from being {x}; I don't like
+    {s} so {x}; {s} less {x}; not as {x} {s}; {s} needn't be that {x}; I hate {s} so {x}; {s} is way too {x}; {s} looks way too {x}; why so
+    {x} {s}?; {s} is just too {x}; nobody likes {s} so {x}; {s} used to be {x}; tone {s} down it's too {x}; {s} mustn't be {x}; enough of {s}
+    being {x}; {s} much less {x}
 """)
 
 
 _GROUNDS = listed("""
-    {s} is too {x}, {r}; {s} looks too {x}, {r}; {s} looks {x}, {r}; {s} is so {x}, {r}; too {x}, {r}; it's too {x}, {r}; it's far too {x}, {r}; {r},
-    it's too {x}; {r}, {s} is too {x}; {r}, not {x}; {r}, not so {x}; {r} rather than {x}; {r} and not {x}; {s} isn't right so {x}, {r}; why is {s} so
-    {x}? {r}; {s} shouldn't be {x}, {r}
+    {s} is too {x}, {r}; {s} looks too {x}, {r}; {s} looks {x}, {r}; {s} is so {x}, {r}; too {x}, {r}; it's too {x}, {r}; it's far too {x},
+    {r}; {r}, it's too {x}; {r}, {s} is too {x}; {r}, not {x}; {r}, not so {x}; {r} rather than {x}; {r} and not {x}; {s} isn't right so {x},
+    {r}; why is {s} so {x}? {r}; {s} shouldn't be {x}, {r}; not {x}, {r}; not {x}, {r} instead; not {x} but {r}; instead of {x}, {r}; instead
+    of {x} {r}; {r} instead of {x}; no longer {x}, {r}; not {x} any more, {r}; I don't like {x}, {r}; {s} is {x} now, {r}; less {x}, {r};
+    enough of {x}, {r}; from {x} to {r}; {s} isn't {x} any longer, {r}; don't want {s} {x}, {r}
 """)
 """A request {r} and its reason: how it is now."""
 
@@ -106,9 +126,22 @@ def turn(subjects: str, wanted: str, unwanted: str = "") -> Turn:
     return Turn(listed(subjects), listed(wanted), listed(unwanted) if unwanted else ())
 
 
-_BEFORE = ("please", "I think", "now", "for once", "so", "actually", "in this clip", "maybe", "and")
-_AFTER = ("please", "instead", "now", "a bit", "for me", "in the video", "this time", "if possible", "thanks", "in this clip", "I mean", "really", "here")
-_MORE = ("really", "much", "very", "quite", "completely", "rather", "far", "truly", "clearly", "totally")
+_BEFORE = listed("""
+    please; I think; now; for once; so; actually; in this clip; maybe; and; hey; ok; okay; well; oh; hmm; hello; can you; could you; kindly;
+    just; let's say; let's try; what about; how about; I wonder; I wish; if only; honestly; but; perhaps; can we; could we; why not; this
+    time; today; for a change; I guess; I'd say; imagine; suppose; quickly; simply; finally; once again
+""")
+_AFTER = listed("""
+    please; instead; now; a bit; for me; in the video; this time; if possible; thanks; in this clip; I mean; really; here; today; ok; okay;
+    already; yet; still; again; for once; for fun; for a change; or so; if you can; if you like; that's it; that's all; right now; at last;
+    too; as well; thank you; cheers; would you; will you; can you; somehow; nearly; almost; mate; love; right; in this video; in the picture;
+    wouldn't that be nice; that would be great; that would be lovely; it would look better; it looks boring; for the whole clip; from start to
+    end
+""")
+_MORE = listed("""
+    really; much; very; quite; completely; rather; far; truly; clearly; totally; pretty; so; such; super; extremely; absolutely; just;
+    slightly; somewhat; a little; a lot; properly; seriously; kind of; sort of; only; even; fully; way; actually; definitely
+""")
 
 
 def fill(frame: str, x: str, draw: random.Random) -> str:
