@@ -85,16 +85,17 @@ class MotionEncoder(nn.Module):
         return self.conv(motion_z.transpose(1, 2)).transpose(1, 2)
 
     def forward(self, t: Tensor, u: Tensor, c: Tensor | None = None) -> Tensor:
-        """motion_v [N, T, V] at t [N, T] on trajectories u [N, M', v_dim]; ValueError where t leaves the trajectory."""
+        """motion_v [N, T, V] at t [N, T], on any device, on trajectories u [N, M', v_dim]; ValueError where t leaves the trajectory."""
         distance = self.cfg.distance
-        # Phases grow with t: in float32 they lose digits in the thousands of frames.
-        t = t.to(torch.float32 if t.device.type == "mps" else torch.float64)
+        # Phases grow with t: in float32, which is all that Apple's mps has, they lose digits in the thousands of frames.
+        t = t.to(torch.float32 if "mps" in (t.device.type, u.device.type) else torch.float64)
         if self.cfg.integer_t:
             t = t.round()
         index = (t / distance).floor().long()
         last = u.shape[1] - 2
         if t.numel() and (index.min() < 0 or index.max() > last):
             raise ValueError(f"t from {t.min():g} to {t.max():g} leaves the motion codes, which cover 0 ≤ t < {(last + 1) * distance}")
+        t, index = t.to(u.device), index.to(u.device)
         rows = torch.arange(u.shape[0], device=u.device).unsqueeze(1)
         left, right = u[rows, index], u[rows, index + 1]  # [N, T, v_dim]
         if self.cfg.kind == "conv":

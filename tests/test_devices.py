@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.tiny_generator import tiny_generator
+from vedit import sampling
 from vedit.devices import DeviceError, pick_device, pick_precision
+from vedit.latents import LatentVideo, Spline, knots
 
 
 @pytest.mark.parametrize(("tiles", "wanted"), [(True, torch.bfloat16), (False, torch.float32)])
@@ -26,3 +29,20 @@ def test_what_is_not_there_is_refused() -> None:
         pick_device("tpu")
     with pytest.raises(DeviceError, match="no precision 'fp8'"):
         pick_precision("fp8", "cpu")
+
+
+def test_times_stay_where_they_are_and_frames_come_from_the_generators_device() -> None:
+    """The meta device refuses to be mixed with another, as a card would."""
+    generator = tiny_generator().to("meta")
+    t = torch.arange(5, dtype=torch.float64)
+    (frames,) = sampling.sample(generator, sampling.content_of(generator, 0), 1, t)
+    assert frames.device.type == "meta" and frames.shape[0] == 5
+    span, cfg = 4.0, generator.cfg
+    assert cfg.motion is not None
+    motion_z = sampling.motion_codes_of(generator, 1, 40)
+    splines = [Spline(torch.zeros(knots(span, 2.0), *shape, device="meta"), 2.0, span) for shape in ((generator.num_ws, cfg.w_dim), (cfg.motion_dim,))]
+    ws = sampling.content_of(generator, 0)[0]
+    latents = LatentVideo(ws, generator.trajectory(motion_z)[0], motion_z[0], span, *splines)
+    ws, motion_v = latents.at(generator, t)
+    assert motion_v is not None and (ws.device.type, motion_v.device.type) == ("meta", "meta")
+    assert ws.shape[1] == motion_v.shape[1] == 5

@@ -171,7 +171,7 @@ def _optimised(
     generator, times = scene.generator, scene.clock.times
     index = torch.linspace(0, len(times) - 1, min(cfg.keys, len(times))).round().long().tolist()
     with torch.no_grad():
-        ws, motion_v = scene.latents.at(generator, scene.clock([times[i] for i in index]).to(generator.device))
+        ws, motion_v = scene.latents.at(generator, scene.clock([times[i] for i in index]))
     masks = None
     if region is not None and scene.crops is not None:
         masks = region.masks(scene.crops[index], generator.cfg.resolution, index)

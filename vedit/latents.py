@@ -58,8 +58,8 @@ class Spline:
         return Spline(coefs, self.spacing / 2, self.span)
 
     def __call__(self, t: Tensor) -> Tensor:
-        """Values [T, …] at t [T]; t beyond the span is taken at its end."""
-        return torch.tensordot(self.weights(t).to(self.coefs.dtype), self.coefs, dims=1)
+        """Values [T, …] at t [T], on any device; t beyond the span is taken at its end."""
+        return torch.tensordot(self.weights(t).to(self.coefs.dtype).to(self.coefs.device), self.coefs, dims=1)
 
     def weights(self, t: Tensor) -> Tensor:
         """Basis weights [T, K] at t [T], rows summing to 1: piecewise cubic, twice continuously differentiable."""
@@ -105,10 +105,10 @@ class LatentVideo:
     motion: Spline | None = None
 
     def at(self, generator: Generator, t: Tensor) -> tuple[Tensor, Tensor | None]:
-        """ws [1, T, L, D] (or [1, L, D] without drift) and motion_v [1, T, V] at t [T] (frames of the generator's clock)."""
+        """ws [1, T, L, D] (or [1, L, D] without drift) and motion_v [1, T, V] at t [T] (frames of the generator's clock, on the CPU)."""
         ws = self.ws.unsqueeze(0)
         distance = float(generator.cfg.motion.distance) if generator.cfg.motion else 16.0
-        weight = fade(t, self.span, distance).to(ws.dtype)
+        weight = fade(t, self.span, distance).to(ws.dtype).to(ws.device)
         if self.content is not None:
             ws = ws.unsqueeze(1) + (self.content(t) * weight[:, None, None]).unsqueeze(0)
         elif self.u is None:

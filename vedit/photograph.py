@@ -33,7 +33,7 @@ def set_in_motion(photograph: Scene, moving: LatentVideo | None, span: float) ->
     own t = 0 is added; beyond a clip's end they would fade.
     """
     generator, latents = photograph.generator, photograph.latents
-    begin = torch.zeros(1, dtype=torch.float64, device=latents.ws.device)
+    begin = torch.zeros(1, dtype=torch.float64)
     ws, here = latents.at(generator, begin)
     still = replace(latents, ws=ws.reshape(latents.ws.shape), content=None)
     if here is None:

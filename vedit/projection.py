@@ -110,7 +110,7 @@ def project(
         warnings.warn(message, ProjectionWarning, stacklevel=2)
     if overwrite:  # not before the new clip is known to be readable and cropped
         workspace.clear()
-    target = Target.of(FloatFrames(frames, place), clock(about["times"]).to(place), distance)
+    target = Target.of(FloatFrames(frames, place), clock(about["times"]), distance)
     levels = yield from _found(stages, network, target, cfg, fidelity, seed, distance.name, about["held"])
     judges, store = _judges(distance.name), FrameStore(models.frames_dir())
     curves: dict[str, Curves] = {}

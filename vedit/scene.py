@@ -76,7 +76,7 @@ class Scene:
     @torch.no_grad()
     def _rendered(self, times: Sequence[float], edits: Sequence[Weighed]) -> Tensor:
         """Whole frames with these edits everywhere."""
-        ws, motion_v = self.latents.at(self.generator, self.clock(times).to(self.generator.device))
+        ws, motion_v = self.latents.at(self.generator, self.clock(times))
         delta = self._delta(times, edits)
         return self.generator.synthesis(ws, motion_v=motion_v, styles_delta=delta or None)[0]
 
