@@ -52,8 +52,11 @@ class ModulatedLayer(nn.Module):
         self._kept: tuple[object, Tensor, Tensor] | None = None
 
     def kernels(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """The shared kernel of the fast path in `dtype` and the squared weights [O, I]; kept while the weight is frozen."""
-        frozen = not (self.weight.requires_grad and torch.is_grad_enabled())
+        """The shared kernel of the fast path in `dtype` and the squared weights [O, I]; kept while the weight is frozen.
+
+        What learns is never kept, without gradients neither: fused optimisers do not raise the version that tells of a change.
+        """
+        frozen = not self.weight.requires_grad
         key = (self.weight.data_ptr(), self.weight._version, self.weight.device, dtype)
         if frozen and self._kept is not None and self._kept[0] == key:
             return self._kept[1], self._kept[2]

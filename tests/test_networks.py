@@ -177,6 +177,20 @@ def test_the_fast_path_sees_changed_weights() -> None:
     assert difference(after, generator.synthesis(ws, t, motion_z, path="reference")) < 1e-5 < difference(after, before)
 
 
+def test_looks_at_a_generator_that_learns_see_what_it_has_learnt() -> None:
+    """A fused optimiser changes weights without a word to what was made of them before."""
+    generator = make(VIDEO).requires_grad_(True)
+    ws, t, motion_z, _ = inputs(generator)
+    optimizer = torch.optim.Adam(generator.parameters(), lr=0.1, fused=True)
+    with torch.no_grad():
+        before = generator.synthesis(ws, t, motion_z)
+    generator.synthesis(ws, t, motion_z).square().sum().backward()
+    optimizer.step()
+    with torch.no_grad():
+        after, plain = (generator.synthesis(ws, t, motion_z, path=path) for path in ("fast", "reference"))
+    assert difference(after, plain) < 1e-5 < difference(after, before)
+
+
 def test_ws_per_frame_motion_codes_and_style_changes_are_consistent() -> None:
     generator = make(VIDEO)
     ws, t, motion_z, _ = inputs(generator)
