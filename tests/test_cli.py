@@ -239,7 +239,7 @@ def test_quiet_draws_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert captured.err == captured.out == ""
 
 
-@pytest.mark.parametrize("text", ["", "a", "1-", "-3", "3-1", "0-99999999999", "1,,2", "1.5"])
+@pytest.mark.parametrize("text", ["", "a", "1-", "-3", "3-1", "0-99999999999", "1,,2", "1.5", "4294967296", "18446744073709551616"])
 def test_bad_seeds_are_refused(text: str) -> None:
     with pytest.raises(BadArgument, match="seeds"):
         parse_seeds(text)

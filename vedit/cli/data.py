@@ -11,6 +11,7 @@ import typer
 
 from vedit.cli.console import Console, table
 from vedit.cli.options import AsJson, Quiet
+from vedit.cli.parse import HIGHEST_SEED
 
 if TYPE_CHECKING:
     from stylegan_v.data import ClipDataset
@@ -151,7 +152,7 @@ def synth(
     clips: Annotated[int, typer.Option(metavar="N", help="How many.")] = 100,
     frames: Annotated[int, typer.Option(metavar="N", help="Frames of each, at 25 a second.")] = 64,
     size: Annotated[int, typer.Option(metavar="N", help="Side of the frames in pixels.")] = 64,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of the draw.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, max=HIGHEST_SEED, help="Of the draw.")] = 0,
     format: Format = "jpg",
     quality: Quality = 95,
     overwrite: Overwrite = False,

@@ -8,7 +8,7 @@ import typer
 
 from vedit.cli.console import Console, table
 from vedit.cli.options import AsJson, Device, Project, Quiet
-from vedit.cli.parse import BadArgument
+from vedit.cli.parse import HIGHEST_SEED, BadArgument
 from vedit.cli.projects import open_project
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def compare(
     features: Annotated[
         str, typer.Option(metavar="A,B", help="auto, inception, i3d, squeeze, alex, builtin; the first that sees what a metric needs.")
     ] = "auto",
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of every draw: the same seed gives the same figures.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, max=HIGHEST_SEED, help="Of every draw: the same seed gives the same figures.")] = 0,
     repeats: Annotated[int, typer.Option(metavar="N", min=1, help="Seeds N, N + 1, …: mean and spread over them.")] = 1,
     device: Device = "auto",
     quiet: Quiet = False,

@@ -7,6 +7,7 @@ import math
 from vedit.errors import VeditError
 
 MAX_SEEDS = 10_000
+HIGHEST_SEED = (1 << 32) - 1  # more bits than torch's generator on the CPU takes in: two seeds would draw the same
 
 
 class BadArgument(VeditError, ValueError):
@@ -26,6 +27,8 @@ def parse_seeds(text: str) -> list[int]:
             raise BadArgument(f"found {part!r} in --seeds {text!r}; write seeds as 3, 0-8 or 0-2,7")
         if (int(last) if dash else int(first)) - int(first) + len(seeds) >= MAX_SEEDS:
             raise BadArgument(f"--seeds {text!r} names more than {MAX_SEEDS} seeds; write fewer")
+        if int(last if dash else first) > HIGHEST_SEED:
+            raise BadArgument(f"--seeds {text!r} goes beyond the highest seed, {HIGHEST_SEED}")
         seeds.extend(range(int(first), int(last if dash else first) + 1))
     return seeds
 

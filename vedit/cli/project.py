@@ -9,7 +9,7 @@ import typer
 
 from vedit.cli.console import Console
 from vedit.cli.options import AsJson, Device, GeneratorName, Quiet
-from vedit.cli.parse import parse_length
+from vedit.cli.parse import HIGHEST_SEED, parse_length
 from vedit.timing import parse_rate
 
 UNLIKE = 28.0  # dB: about what the built-in generators reach on clips of their own worlds without tuning
@@ -36,7 +36,7 @@ def project(
         Literal["auto", "lpips-vgg", "lpips-alex", "lpips-squeeze", "clip", "builtin"],
         typer.Option(help="What similarity is judged by; auto takes the best on this machine."),
     ] = "auto",
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of every random draw.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, max=HIGHEST_SEED, help="Seed of every random draw.")] = 0,
     device: Device = "auto",
     precision: Annotated[Literal["auto", "fp32", "bf16"], typer.Option(help="bf16 is faster where the processor has it.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over where a project of another clip stands.")] = False,
