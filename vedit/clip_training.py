@@ -96,6 +96,8 @@ class ClipRecipe(BaseModel):
             return cls(**{**tomllib.loads(Path(path).read_text(encoding="utf-8")), **changes})
         except (ValidationError, tomllib.TOMLDecodeError) as error:
             raise ClipRecipeError(f"{path}: {'; '.join(str(error).splitlines())}") from error
+        except OSError as error:
+            raise ClipRecipeError(f"{path} cannot be read: {error.strerror}") from error
 
 
 class AttributeTower(nn.Module):

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from stylegan_v.files import replacing
 from vedit import scores
 from vedit.errors import VeditError
+from vedit.models.store import ASSETS
 from vedit.worlds import NAMES, World, world
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ CONTROL = 0.1  # standard deviations that a random direction of equal image chan
 STANDARD_DEVIATION = 1 / math.sqrt(
     3
 )  # of every column: uniform in [-1, 1]; of every unit direction of independent columns too
-ASSETS = Path(__file__).parent / "assets"
 
 
 class JudgeError(VeditError, ValueError):

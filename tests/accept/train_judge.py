@@ -12,6 +12,7 @@ from tqdm import tqdm
 from vedit import judge as judges
 from vedit.errors import VeditError
 from vedit.judge_training import load_recipe, train
+from vedit.models.store import ASSETS
 from vedit.progress import Progress, finish
 
 
@@ -35,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
             bar.update(progress.done - bar.n)
 
         judge = finish(train(recipe), show)
-    out = options.out or judges.ASSETS / f"judge-{recipe.world}-1.safetensors"
+    out = options.out or ASSETS / f"judge-{recipe.world}-1.safetensors"
     judges.save(judge, out, recipe=options.recipe.name)
     print(f"{out}: {time.process_time() - begin:.0f} CPU-seconds")
     for column, figure in sorted(judges.validity(judges.load(out), None).items(), key=lambda item: item[1]):

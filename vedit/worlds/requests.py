@@ -13,7 +13,7 @@ from dataclasses import dataclass
 Words = tuple[str, ...]
 
 SHARE = 0.5
-"""Captions that are requests."""
+"""Share of captions that are requests."""
 
 
 def listed(text: str) -> Words:
@@ -98,12 +98,12 @@ _GROUNDS = listed("""
 """A request {r} and its reason: how it is now."""
 
 REASONED = 0.2
-"""Requests that give a reason, of those that can."""
+"""Share of those requests that give a reason, of all that could."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """Of which subjects it is wished that they were as it is (`wanted`) and not otherwise (`unwanted`)."""
+    """Adjectives to wish of some subjects (`wanted`), and their opposites to complain of (`unwanted`)."""
 
     subjects: Words
     wanted: Words

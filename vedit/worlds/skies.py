@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vedit.worlds import sky_fields as fields
 from vedit.worlds.base import Attribute, Motion, World
-from vedit.worlds.sky_fields import smoothstep
+from vedit.worlds.shapes import smoothstep
 
 
 class Skies(World):

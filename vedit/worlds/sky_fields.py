@@ -17,12 +17,6 @@ BANKS = 5  # cumulus banks, each a heap of PUFFS round puffs
 PUFFS = 9
 
 
-def smoothstep(x: Tensor, low: float, high: float) -> Tensor:
-    """0 below `low`, 1 above `high`, a cubic between."""
-    x = ((x - low) / (high - low)).clamp(0, 1)
-    return x * x * (3 - 2 * x)
-
-
 def _scatter(count: int, seed: float) -> Tensor:
     """`count` numbers spread over (-1, 1), the same on every machine (torch's own generator promises that less)."""
     values = [math.sin(12.9898 * (i + 1) + 78.233 * seed) * 4375.8545 for i in range(count)]
