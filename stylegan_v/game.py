@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,7 @@ from stylegan_v.ranks import Ranks, RanksDisagree
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 SHARED = "the run's folder has to be one that all machines share"
 W_AVG_SPEED = 0.005  # w_avg keeps 0.995 of itself a step
-FOR_GENERATOR, FOR_FAKE, FOR_REAL, FOR_R1 = range(4)  # columns of Inputs.seeds
+FOR_GENERATOR, FOR_FAKE, FOR_REAL, FOR_R1, FOR_NOISE = range(5)  # columns of Inputs.seeds
 
 
 @dataclass(frozen=True)
@@ -279,10 +280,11 @@ class Game:
 
     def _frames(self, w: Tensor, part: Inputs) -> Tensor:
         """Clips [N, T, 3, H, W] of contents w [N, D]."""
-        motion_v = self.generator.motion(part.t, part.motion_z, part.c)
         ws = w.unsqueeze(1).expand(-1, self.generator.num_ws, -1)
-        frames: Tensor = self.generator.synthesis(ws, motion_v=motion_v)
-        return frames
+        if self.cfg.still:  # one stream of noise a micro-batch, which is the same in any number of processes
+            noise = torch.Generator().manual_seed(int(part.seeds[0, FOR_NOISE]))
+            return cast(Tensor, self.generator.synthesis(ws, noise=noise))
+        return cast(Tensor, self.generator.synthesis(ws, motion_v=self.generator.motion(part.t, part.motion_z, part.c)))
 
     def _judge(self, frames: Tensor, t: Tensor, c: Tensor | None, seeds: Tensor) -> list[Tensor]:
         """Logits [N] (patches apart: [N, P]) of every judge on augmented clips."""

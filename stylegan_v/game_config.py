@@ -99,6 +99,7 @@ class GameConfig(Config):
 
     Judges are either `discriminator`, on its number of frames a clip (2, 3 or more), or MoCoGAN's pair on 16 consecutive frames:
     `image_discriminator`, which is shown one of them at random, and `video_discriminator`, whose rate is times `video_lr_factor`.
+    An image generator (one without a table motion) has `image_discriminator` alone, and a clip is one frame.
     A batch is worked off in micro-batches of `micro_batch` clips (0: each process's share at once, which is also the most), which are also
     what the minibatch standard deviation sees: with the same ones, any number of processes takes the same steps.
 
@@ -169,14 +170,17 @@ class GameConfig(Config):
     def _check_judges(self) -> None:
         pair = self.image_discriminator, self.video_discriminator
         one = self.discriminator is not None and pair == (None, None)
-        both = self.discriminator is None and None not in pair
-        self._require(one or both, "discriminator", "this table alone, or image_discriminator and video_discriminator without it")
+        both = self.discriminator is None and (None not in pair or (self.still and self.video_discriminator is None))
+        wanted = "this table alone, or image_discriminator and video_discriminator without it"
+        self._require(one or both, "discriminator", f"{wanted}, or for an image generator image_discriminator alone")
         for key, judge in self._judges().items():
             for what in ("resolution", "c_dim") if hasattr(judge, "c_dim") else ("resolution",):
                 wanted = getattr(self.generator, what)
                 self._require(getattr(judge, what) == wanted, f"{key}.{what}", f"{wanted} as the generator has")
         motion: Any = self.generator.motion
-        self._require(motion is not None, "generator", "a table motion: the game is played with clips")
+        if self.still:
+            self._check_still()
+            return
         if self.discriminator is not None:
             blocks = self.discriminator.resolution.bit_length() - 3
             self._require(self.freeze <= blocks, "freeze", f"at most the discriminator's {blocks} blocks")
@@ -192,6 +196,13 @@ class GameConfig(Config):
         most = motion.max_num_frames
         self._require(self.max_t is None or reach <= self.max_t <= 1 << 20, "max_t", f"a whole number of frames from {reach}, or none")
         self._require(self.max_t is not None or reach <= most, "max_t", f"at least {reach}, since the motion codes have max_num_frames {most}")
+
+    def _check_still(self) -> None:
+        """What a game for single frames goes without."""
+        self._require(self.discriminator is None and self.video_discriminator is None, "generator", "a table motion, or image_discriminator as the only judge")
+        self._require(self.freeze == 0, "freeze", "0 with image_discriminator")
+        self._require(self.pairs is None, "pairs", "none without a table motion in the generator")
+        self._require(self.max_t is None, "max_t", "none without a table motion in the generator")
 
     def _check_batch(self) -> None:
         self._require(self.micro_batch == 0 or self.batch % self.micro_batch == 0, "micro_batch", f"a divisor of the batch, {self.batch}, or 0")
@@ -209,7 +220,7 @@ class GameConfig(Config):
         self._require(self.precision in ("fp32", "bf16", "fp16"), "precision", "'fp32', 'bf16' or 'fp16'")
         if self.precision != "fp16":
             return
-        self._require(self.discriminator is not None, "precision", "'bf16' or 'fp32' with MoCoGAN's pair")
+        self._require(self.discriminator is not None, "precision", "'bf16' or 'fp32' with image_discriminator")
         for network in (self.generator, self.discriminator):
             good = network is not None and network.num_fp16_res > 0 and network.conv_clamp is not None
             self._require(good, "precision", "'bf16' or 'fp32', or else num_fp16_res (4) and conv_clamp (256) in generator and discriminator")
@@ -219,9 +230,14 @@ class GameConfig(Config):
         return {key: judge for key, judge in named.items() if judge is not None}
 
     @property
+    def still(self) -> bool:
+        """Whether single frames are what is played for: an image generator's."""
+        return self.generator.motion is None
+
+    @property
     def num_frames(self) -> int:
         """T, the frames of a clip that are seen at a time."""
-        judge = self.discriminator or self.video_discriminator
+        judge = self.discriminator or self.video_discriminator or self.image_discriminator
         assert judge is not None
         return judge.num_frames
 
@@ -253,5 +269,5 @@ class GameConfig(Config):
     @property
     def span_of_times(self) -> int:
         """Generated clips lie within 0 ≤ t < this, in frames."""
-        assert self.generator.motion is not None
-        return self.generator.motion.max_num_frames if self.max_t is None else self.max_t
+        longest = 1 if self.generator.motion is None else self.generator.motion.max_num_frames
+        return longest if self.max_t is None else self.max_t

@@ -51,7 +51,8 @@ class Sampler(Protocol):
 
 @dataclass(frozen=True)
 class Inputs:
-    """What N generated clips are made of, and `seeds` [N, 4] for the augmentation of what is judged (whole numbers below 2³²)."""
+    """What N generated clips are made of, and `seeds` [N, 5] for the augmentation of what is judged and an image generator's noise (whole
+    numbers below 2³²). An image generator's t is 0, its motion_z [N, 0, 0]."""
 
     z: Tensor
     t: Tensor
@@ -92,13 +93,12 @@ class InputSampler:
     def _one(self, place: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         rng = stream(self.cfg.seed, "generated", place)
         motion = self.cfg.generator.motion
-        assert motion is not None
         clip = self.usable[int(torch.randint(len(self.usable), (), generator=rng))]
-        t = self._times(self.clips.lengths[clip], rng, motion.integer_t)
+        t = torch.zeros(1) if motion is None else self._times(self.clips.lengths[clip], rng, motion.integer_t)
         z = torch.randn(self.cfg.generator.z_dim, generator=rng)
-        motion_z = torch.randn(self.codes, motion.z_dim, generator=rng)
+        motion_z = torch.zeros(0, 0) if motion is None else torch.randn(self.codes, motion.z_dim, generator=rng)
         label = self.clips.label(clip) if self.cfg.generator.c_dim else torch.zeros(0)
-        return z, t, motion_z, label, torch.randint(1 << 32, (4,), generator=rng)
+        return z, t, motion_z, label, torch.randint(1 << 32, (5,), generator=rng)
 
     def _times(self, length: int, rng: torch.Generator, whole: bool) -> Tensor:
         count = self.cfg.num_frames

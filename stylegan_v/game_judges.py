@@ -1,4 +1,4 @@
-"""The judges of a game: StyleGAN-V's of clips, or MoCoGAN's pair."""
+"""The judges of a game: StyleGAN-V's of clips, MoCoGAN's pair, or StyleGAN2's of images."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from stylegan_v.mocogan import ImageDiscriminator, VideoDiscriminator
 
 
 def make_judges(cfg: GameConfig) -> nn.ModuleDict:
-    """The discriminators by name: `clip`, or `image` and `video`."""
+    """The discriminators by name: `clip`, or `image` and `video`, or `image` alone."""
     if cfg.discriminator is not None:
         return nn.ModuleDict({"clip": Discriminator(cfg.discriminator)})
-    assert cfg.image_discriminator is not None and cfg.video_discriminator is not None
-    return nn.ModuleDict({"image": ImageDiscriminator(cfg.image_discriminator), "video": VideoDiscriminator(cfg.video_discriminator)})
+    assert cfg.image_discriminator is not None
+    judges = nn.ModuleDict({"image": ImageDiscriminator(cfg.image_discriminator)})
+    if cfg.video_discriminator is not None:
+        judges["video"] = VideoDiscriminator(cfg.video_discriminator)
+    return judges
 
 
 def judge_clips(judges: nn.ModuleDict, frames: Tensor, t: Tensor, c: Tensor | None, seeds: Tensor) -> list[Tensor]:

@@ -14,6 +14,7 @@ from stylegan_v.config import DiscriminatorConfig, GeneratorConfig, MotionConfig
 from stylegan_v.data import ClipDataset
 from stylegan_v.game import Game, GameEvent
 from stylegan_v.game_config import GameConfig
+from stylegan_v.mocogan import ImageDiscriminatorConfig
 
 MOTION = MotionConfig(
     z_dim=8,
@@ -85,3 +86,12 @@ def tiny_config(**changes: Any) -> GameConfig:
         augment=AugmentConfig("bc"),
     )
     return dataclasses.replace(cfg, **changes)
+
+
+def still_config(**changes: Any) -> GameConfig:
+    """The same for an image generator with noise, and labels where `c_dim` is among the changes."""
+    labels = {"c_dim": changes.pop("c_dim", 0)}
+    cfg = tiny_config()
+    generator = dataclasses.replace(cfg.generator, motion=None, use_noise=True, input_kind="bare", **labels)
+    judge = ImageDiscriminatorConfig(resolution=16, channel_base=128, channel_max=16, mbstd_group_size=2, **labels)
+    return dataclasses.replace(cfg, generator=generator, discriminator=None, image_discriminator=judge, **changes)

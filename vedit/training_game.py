@@ -93,6 +93,8 @@ class GameRecipe(Config):
                 raise ConfigError(error.text, f"data.{key}" if table == "sampling" else f"game.{error.key}".rstrip(".")) from None
         self._require(isinstance(game, GameConfig), "game", "a table")
         object.__setattr__(self, "game", replace(game, sampling=self.data.sampling))
+        moving = [name for name in self.metrics.names if name.startswith("fvd")]
+        self._require(not (game.still and moving), "metrics.names", "fid, kid and pr alone: an image generator draws no clips")
         self._require(isinstance(self.name, str) and plain_name(self.name), "name", "letters, digits, '.', '_', '+' and '-'")
         self._require_counts("save_every")
         for key in ("begin_with", "begin_discriminator"):

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 SAMPLE_SEED = 20_000_000
 MOMENTS = 8  # of a clip in a sheet
 TOGETHER = 32  # frames rendered at a time
+LEAST = 3  # frames that motion is seen in
 EARLY = 2000  # clips that judges may need before they tell anything apart
 
 
@@ -74,7 +75,7 @@ class Watch:
         _cut_log(self.log, game.step)
         self.board = _board(out, game.step) if cfg.tensorboard else None
         self.samples = Samples.of(game, cfg.clips, cfg.frames)
-        self.beside = real_figures(game, cfg.clips, cfg.frames)
+        self.beside = real_figures(game, cfg.clips, 1 if game.cfg.still else cfg.frames)
         self._sums: dict[str, list[float]] = {}
         self._blind: list[Alarm] = []  # of the last line
         self._began, self._since = time.monotonic(), game.step
@@ -112,7 +113,8 @@ class Watch:
             show_pairs(game, self.out / f"pairs-{step:07d}.png", self.cfg.clips, MOMENTS)
         fps = parse_rate(game.generator.fps)
         moments = [tile(to_pixels(enlarge(moment, 64))) for moment in clips.unbind(1)]
-        video.write(self.out / f"samples-{step:07d}.mp4", moments, fps=fps, crf=16, metadata={"comment": "synthetic: drawn by a video generator (vedit)"})
+        if not game.cfg.still:
+            video.write(self.out / f"samples-{step:07d}.mp4", moments, fps=fps, crf=16, metadata={"comment": "synthetic: drawn by a video generator (vedit)"})
         if self.board is not None:
             _add_film(self.board, moments, fps, step)
         seen = [] if self.beside is None else find_alarms(clips[: self.beside.clips, : self.beside.frames], self.beside)
@@ -169,11 +171,11 @@ class Samples:
 
     @classmethod
     def of(cls, game: Game, clips: int, frames: int) -> Samples:
-        """Inputs of so many clips from t = 0 on; labels are those of clips spread over the data."""
+        """Inputs of so many clips from t = 0 on (an image generator's of one frame); labels are those of clips spread over the data."""
         cfg, rng = game.cfg.generator, torch.Generator().manual_seed(SAMPLE_SEED)
-        assert cfg.motion is not None
+        width, frames = (0, 1) if cfg.motion is None else (cfg.motion.z_dim, frames)
         z = torch.randn(clips, cfg.z_dim, generator=rng)
-        motion_z = torch.randn(clips, game.generator.num_motion_codes(frames - 1), cfg.motion.z_dim, generator=rng)
+        motion_z = torch.randn(clips, game.generator.num_motion_codes(frames - 1), width, generator=rng)
         places = [clip * len(game.clips.lengths) // clips for clip in range(clips)]
         c = torch.stack([game.clips.label(place) if cfg.c_dim else torch.zeros(0) for place in places])
         return cls(z, torch.arange(frames).float().expand(clips, -1), motion_z, c)
@@ -186,7 +188,11 @@ class Samples:
         for place in range(len(self.z)):
             z, motion_z, c = (part[place : place + 1].to(device) for part in (self.z, self.motion_z, self.c))
             labels = c if game.cfg.generator.c_dim else None
-            ws, u = ema.mapping(z, labels), ema.trajectory(motion_z, labels)
+            ws = ema.mapping(z, labels)
+            if game.cfg.still:
+                clips.append(ema.synthesis(ws).clamp(-1, 1).cpu())
+                continue
+            u = ema.trajectory(motion_z, labels)
             moments = [ema.motion(t.to(device), None, labels, u=u) for t in self.t[:1].split(TOGETHER, dim=1)]
             clips.append(torch.cat([ema.synthesis(ws, motion_v=motion_v).clamp(-1, 1).cpu() for motion_v in moments], dim=1))
         return torch.cat(clips)
@@ -197,22 +203,22 @@ def real_figures(game: Game, clips: int, frames: int) -> ClipFigures | None:
 
     Of a single one stretches that do not overlap stand for clips.
     """
-    lengths = game.clips.lengths
+    lengths, least = game.clips.lengths, min(frames, LEAST)
     if len(lengths) == 1:
-        return _figures_of_one(game, clips, min(frames, lengths[0] // 2))
+        return _figures_of_one(game, clips, min(frames, lengths[0] // 2), least)
     longest = sorted(range(len(lengths)), key=lambda clip: (-min(lengths[clip], frames), clip))
     count = min(frames, lengths[longest[min(clips, len(longest)) - 1]])
     candidates = [clip for clip in range(len(lengths)) if lengths[clip] >= count]
     # spread over the data set: neighbours are often scenes of one video, or one class, and look alike
     chosen = [candidates[i * len(candidates) // clips] for i in range(clips)] if len(candidates) > clips else candidates
-    if len(chosen) < 2 or count < 3:
+    if len(chosen) < 2 or count < least:
         return None
     return measure(torch.stack([to_floats(game.clips.frames(clip, range(count))) for clip in chosen]))
 
 
-def _figures_of_one(game: Game, stretches: int, count: int) -> ClipFigures | None:
-    """Figures of at most so many stretches of `count` frames of the first clip, spread over it."""
-    if count < 3:
+def _figures_of_one(game: Game, stretches: int, count: int, least: int) -> ClipFigures | None:
+    """Figures of at most so many stretches of `count` frames, no fewer than `least`, of the first clip, spread over it."""
+    if count < least:
         return None
     found = min(stretches, game.clips.lengths[0] // count)
     begins = torch.linspace(0, game.clips.lengths[0] - count, found).long().tolist()
