@@ -115,6 +115,17 @@ def test_an_animated_image_is_a_mask_and_what_is_transparent_is_outside(tmp_path
     assert [white(region, i) for i in range(4)] == pytest.approx([0.125, 0.125, 0.875, 0.875], abs=0.02)
 
 
+def test_what_is_transparent_in_a_gif_is_outside(tmp_path: Path) -> None:
+    indices = [picture(column)[..., 0] // 255 for column in (2, 5)]  # 1 is the white eighth, 0 is transparent
+    shown = [Image.fromarray(index, "P") for index in indices]
+    for image in shown:
+        image.putpalette([0, 0, 255, 255, 255, 255])  # over white, a transparent blue would be white as well
+    path = tmp_path / "mask.gif"
+    shown[0].save(path, save_all=True, append_images=shown[1:], duration=200, transparency=0, disposal=2, optimize=False)
+    region, _ = followed(path)
+    assert [white(region, i) for i in range(4)] == pytest.approx([0.125, 0.125, 0.875, 0.875], abs=0.02)
+
+
 @pytest.mark.parametrize("grey, word", [(0, "black"), (255, "white")])
 def test_a_mask_of_one_colour_is_refused(tmp_path: Path, grey: int, word: str) -> None:
     images = iter([np.full((32, 64, 3), grey, np.uint8)] * 2)

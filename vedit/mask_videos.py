@@ -15,16 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vedit import video
 from vedit.progress import Progress, Task
 from vedit.regions import MOVING, Region, RegionError, check_greys, fitted
 from vedit.video.reader import open_source
-from vedit.video.stills import Folder, StillImage
+from vedit.video.stills import Folder, Mask, StillImage
 
 NEAR = 0.002  # seconds by which two containers may round one moment apart; Matroska keeps milliseconds
 LARGEST = 1 << 30  # bytes of all masks together: 260,000 frames of 64², 16,000 of 256²
-
-Shown = tuple[float, NDArray[np.uint8], float]  # time, greys [h, w], duration
 
 
 @dataclass(frozen=True)
@@ -84,18 +81,13 @@ def _standing(path: Path, times: Sequence[float]) -> Iterator[tuple[NDArray[np.u
         yield mask, following[0] if following is not None else time + duration
 
 
-def _pictures(path: Path, times: Sequence[float]) -> Iterator[Shown]:
+def _pictures(path: Path, times: Sequence[float]) -> Iterator[Mask]:
     """The pictures of a mask, one at a time."""
     interval = float(np.median(np.diff(times))) if len(times) > 1 else 0.04
     source = open_source(path, Fraction(1 / interval).limit_denominator(1001))
-    if isinstance(source, Folder):
-        paired = len(source.files) == len(times) and not source.keeps_times
-        begins = list(times) if paired else source.times
-        ends = [*begins[1:], begins[-1] + (interval if paired else source.last)]
-        for file, begin, end in zip(source.files, begins, ends, strict=True):
-            yield begin, video.read_mask(file), end - begin
-    elif isinstance(source, StillImage):
-        yield from source.masks()
+    if isinstance(source, Folder) and len(source.files) == len(times) and not source.keeps_times:  # one for each frame of the clip
+        ends = [*times[1:], times[-1] + interval]
+        for (_, mask, _), begin, end in zip(source.masks(), times, ends, strict=True):
+            yield begin, mask, end - begin
     else:
-        for frame in video.read(path):
-            yield frame.time, frame.image.mean(axis=2).round().astype(np.uint8), frame.duration
+        yield from source.masks()

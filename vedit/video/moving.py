@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,13 +13,15 @@ from functools import cached_property
 from pathlib import Path
 
 import av
+import numpy as np
 from av.video.frame import VideoFrame
 
 from vedit.timing import MAX_RATE, constant_rate
 from vedit.video.container import main_video, open_container, track_end
 from vedit.video.decoding import Decoding, Timeline
 from vedit.video.info import SLACK, Frame, Pixels, VideoError, VideoInfo, VideoWarning
-from vedit.video.picture import Picture, square_size
+from vedit.video.picture import BLACK, WHITE, Picture, square_size
+from vedit.video.stills import Mask
 from vedit.video.structure import broken_at
 from vedit.video.table import SCAN_BYTES, Table, entrances, last_duration, walk
 
@@ -76,8 +79,16 @@ class MovingPicture:
 
     def frames(self, start: float, end: float) -> Iterator[Frame]:
         """The frames with start <= time < end (to a tenth of a millisecond), each once, in order."""
+        return self._frames(start, end, WHITE)
+
+    def masks(self) -> Iterator[Mask]:
+        """Every frame as a mask: what is transparent is black."""
+        for frame in self._frames(0.0, math.inf, BLACK):
+            yield frame.time, frame.image.mean(axis=2).round().astype(np.uint8), frame.duration
+
+    def _frames(self, start: float, end: float, ground: int) -> Iterator[Frame]:
         with self._from(start, end) as (decoding, timed):
-            picture = self._picture(decoding)
+            picture = self._picture(decoding, ground)
             waiting: tuple[float, Pixels] | None = None  # a frame's duration is known when the next one comes
             shown, more = 0, False
             for time, decoded in timed:
@@ -141,8 +152,8 @@ class MovingPicture:
                 raise self._undecodable(decoding)
             return square_size(first[1].width, first[1].height, decoding.stream.sample_aspect_ratio)
 
-    def _picture(self, decoding: Decoding) -> Picture:
-        picture = Picture(self.path.name, decoding.stream.sample_aspect_ratio)
+    def _picture(self, decoding: Decoding, ground: int = WHITE) -> Picture:
+        picture = Picture(self.path.name, decoding.stream.sample_aspect_ratio, ground)
         if decoding.sought:
             picture.size = self._size
         return picture

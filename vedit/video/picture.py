@@ -19,6 +19,9 @@ MAX_PIXELS = 1 << 28
 UNTAGGED_BT709_LINES = 720
 """A file that does not say which colour matrix it uses is taken for bt709 from this height on, for bt601 below."""
 
+WHITE, BLACK = 255, 0
+"""What lies under transparency: pictures are seen over white; of a mask, what is transparent is outside."""
+
 _UNTAGGED = 2  # AVCOL_SPC_UNSPECIFIED
 _HDR_CURVES = {16: "PQ", 18: "HLG"}  # AVCOL_TRC_SMPTE2084, AVCOL_TRC_ARIB_STD_B67
 _ALPHA = ("yuva", "rgba", "argb", "bgra", "abgr", "gbrap", "ya8", "ya16")
@@ -77,21 +80,22 @@ def square_size(width: int, height: int, aspect: Fraction | None) -> tuple[int, 
     return width, round(height / aspect)
 
 
-def over_white(rgba: Pixels) -> Pixels:
-    """Lay pictures with transparency, uint8 [H, W, 4], over white."""
+def laid_over(rgba: Pixels, ground: int = WHITE) -> Pixels:
+    """Lay pictures with transparency, uint8 [H, W, 4], over a grey: WHITE or BLACK."""
     alpha = rgba[..., 3:]
     if alpha.min(initial=255) == 255:
         return np.ascontiguousarray(rgba[..., :3])
     weight = alpha.astype(np.float32) / 255
-    return (rgba[..., :3] * weight + 255 * (1 - weight)).round().astype(np.uint8)
+    return (rgba[..., :3] * weight + ground * (1 - weight)).round().astype(np.uint8)
 
 
 class Picture:
-    """Turns decoded frames of one stream into upright RGB images of one size: that of the first frame."""
+    """Turns decoded frames of one stream into upright RGB images of one size, that of the first frame, transparency over `ground`."""
 
-    def __init__(self, name: str, aspect: Fraction | None) -> None:
+    def __init__(self, name: str, aspect: Fraction | None, ground: int = WHITE) -> None:
         self.name = name
         self.aspect = aspect
+        self.ground = ground
         self.size: tuple[int, int] | None = None  # width, height before turning
         self._reformatter = VideoReformatter()  # one for the whole stream: setting it up costs more than using it
         self._warned: set[str] = set()
@@ -140,4 +144,4 @@ class Picture:
             threads=1,
         )
         array = cast("Pixels", converted.to_ndarray())
-        return over_white(array) if transparent else array
+        return laid_over(array, self.ground) if transparent else array

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from vedit.video.info import SLACK, Frame, Pixels, VideoError, VideoInfo
-from vedit.video.picture import MAX_PIXELS, over_white
+from vedit.video.picture import MAX_PIXELS, laid_over
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "PPM", "AVIF")
 """The image formats read here, by Pillow's names. GIF is left to the video reader, which keeps its times exactly."""
@@ -33,6 +33,10 @@ _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", 
 _MOVING = {".mjpeg", ".mjpg"}  # a stream of JPEG pictures begins like one
 
 
+Mask = tuple[float, NDArray[np.uint8], float]
+"""Time, greys [H, W] and duration of a mask's frame."""
+
+
 class Source(Protocol):
     """Something that can be read as frames."""
 
@@ -44,6 +48,9 @@ class Source(Protocol):
 
     def at(self, moments: Sequence[float]) -> Iterator[Frame]:
         """The frame that stands at each of the moments, which must not fall; the first or last one outside the source."""
+
+    def masks(self) -> Iterator[Mask]:
+        """Every frame as a mask: what is transparent is black."""
 
 
 def is_image(path: Path, head: bytes) -> bool:
@@ -104,7 +111,7 @@ def _pixels(image: Image.Image) -> Pixels:
     if image.mode == "F":
         return np.repeat(np.asarray(image).clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
     if image.has_transparency_data:
-        return over_white(np.asarray(image.convert("RGBA")))
+        return laid_over(np.asarray(image.convert("RGBA")))
     return np.array(image.convert("RGB"))
 
 
@@ -168,8 +175,8 @@ class StillImage:
             if start <= time < end:
                 yield Frame(time, _pixels(ImageOps.exif_transpose(picture)), duration)
 
-    def masks(self) -> Iterator[tuple[float, NDArray[np.uint8], float]]:
-        """Time, greys [H, W] and duration of every frame, as `read_mask` reads a still one."""
+    def masks(self) -> Iterator[Mask]:
+        """Every frame as `read_mask` reads a still one."""
         for time, picture, duration in self._pictures():
             yield time, _greys(ImageOps.exif_transpose(picture)), duration
 
@@ -274,6 +281,10 @@ class Folder:
         """The frame that stands at each of the moments; no other image is opened."""
         return (self._frame(max(0, bisect_right(self.times, moment + SLACK) - 1)) for moment in moments)
 
+    def masks(self) -> Iterator[Mask]:
+        """Every image as `read_mask` reads it."""
+        return ((time, read_mask(self.files[i]), self._end(i) - time) for i, time in enumerate(self.times))
+
     def _frame(self, i: int) -> Frame:
         image = _load(self.files[i])
         if (image.shape[1], image.shape[0]) != self.size:
@@ -281,5 +292,7 @@ class Folder:
             raise VideoError(
                 f"{self.files[i]} has {image.shape[1]}×{image.shape[0]} pixels, the first frame {wanted}; all frames of a folder need one size"
             )
-        end = self.times[i + 1] if i + 1 < len(self.times) else self.times[i] + self.last
-        return Frame(self.times[i], image, end - self.times[i])
+        return Frame(self.times[i], image, self._end(i) - self.times[i])
+
+    def _end(self, i: int) -> float:
+        return self.times[i + 1] if i + 1 < len(self.times) else self.times[i] + self.last
