@@ -177,6 +177,7 @@ def test_info_shows_the_newest_project(vedit: Vedit, project: Path) -> None:
         (["move", "old", "first"], "1 (first) to 2"),
         (["rename", "old", "beard"], "exists already"),
         (["rename", "old", "../out"], "cannot name an edit"),
+        (["rename", "head.vedit", "old", "con"], "Windows"),
         (["rename", "a", "b", "c", "d"], "OLD NEW"),
         (["list", "gone.vedit"], "gone.vedit"),
     ],

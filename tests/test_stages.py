@@ -12,6 +12,7 @@ from tests.tiny_generator import tiny_generator
 from tests.tiny_project import finished
 from vedit.progress import Progress, Task, finish
 from vedit.stages import Stages, Tensors, remove_unfinished
+from vedit.wording import EditError
 from vedit.workspace import Workspace, WorkspaceError, file_hash, stat_of
 
 
@@ -94,10 +95,19 @@ def test_workspace_edits_are_ordered_renamed_and_removed(tmp_path: Path) -> None
     assert sorted(path.name for path in (tmp_path / "a.vedit" / "edits").iterdir()) == ["older", "red"]
 
 
-@pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "x" * 65, "a\n", "dot."])
-def test_edit_names_cannot_leave_their_folder(tmp_path: Path, name: str) -> None:
-    with pytest.raises(WorkspaceError):
+@pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "x" * 65, "a\n", "dot.", "con", "Nul.txt"])
+def test_an_edit_gets_no_name_that_leaves_its_folder_or_that_windows_keeps(tmp_path: Path, name: str) -> None:
+    with pytest.raises(EditError):
         Workspace.create(tmp_path).save_edit(name, {}, {"x": torch.ones(1)})
+    workspace = finished(tmp_path / "a.vedit")
+    workspace.save_edit("old", {"name": "old"}, {"x": torch.ones(1)})
+    with pytest.raises(EditError):
+        workspace.rename_edit("old", name)
+    assert Workspace.open(workspace.path).list_edits() == ["old"]
+    workspace.info["edits"] = [name]
+    workspace.save()
+    with pytest.raises(WorkspaceError, match="damaged"):
+        Workspace.open(workspace.path)
 
 
 def test_the_newest_project_is_found(tmp_path: Path) -> None:

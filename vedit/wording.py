@@ -48,17 +48,15 @@ def check_name(name: str) -> str:
     >>> check_name("older-2")
     'older-2'
     """
-    from vedit import workspace
-
-    try:
-        if name.lower() in _RESERVED:
-            raise EditError(f"an edit cannot be called {name!r}: Windows keeps that name; choose another")
-        return workspace.check_name(name)
-    except workspace.WorkspaceError as error:
-        raise EditError(str(error)) from error
+    if not _NAME.fullmatch(name) or name.endswith((".", " ")):
+        raise EditError(f"{name!r} cannot name an edit: wanted up to 64 letters, digits, spaces, '.', '_' and '-'")
+    if name.partition(".")[0].strip().lower() in _RESERVED:
+        raise EditError(f"an edit cannot be called {name!r}: Windows keeps that name; choose another")
+    return name
 
 
-# no file can have these names on Windows
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
+# no file can have these names on Windows, with or without a suffix
 _RESERVED = frozenset(["con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))])
 _SMALL_WORDS = frozenset("a an the of with and person".split())
 

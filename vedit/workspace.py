@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from stylegan_v.files import replacing
 from vedit.errors import VeditError
+from vedit.wording import check_name
 
 if TYPE_CHECKING:
     from stylegan_v import Generator
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from vedit.latents import LatentVideo
 
 SCHEMA = 1
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
 FRAMES = Path("stages", "crop", "frames.npy")
 CONTENT = ("project.json", "latents.safetensors", "tuned.safetensors", "edits", "stages", "renders", "preview.mp4", "report.html", "report.json")
 MAX_JSON = 64 << 20  # bytes: crops and times of a few hours of footage; a larger file is not ours
@@ -192,7 +191,7 @@ class Workspace:
         return _read_json(folder / "edit.json"), read_tensors(folder / "direction.safetensors")
 
     def save_edit(self, name: str, data: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Write an edit, new (last in order) or in place of the one of that name."""
+        """Write an edit, new (last in order) or in place of the one of that name; raises EditError for what can be no name."""
         folder = self.path / "edits" / check_name(name)
         beside, old = (self.folder("edits") / f".{uuid.uuid4().hex}" for _ in range(2))
         beside.mkdir()
@@ -217,7 +216,7 @@ class Workspace:
         shutil.rmtree(self.path / "edits" / check_name(name), ignore_errors=True)
 
     def rename_edit(self, name: str, new: str) -> None:
-        """Give an edit another name; raises WorkspaceError if that is taken."""
+        """Give an edit another name; raises WorkspaceError if that is taken, EditError if it can be no name."""
         self._require_edit(name)
         if self.has_edit(new):
             raise WorkspaceError(f"an edit named {new!r} exists already; choose another name or remove it first")
@@ -257,19 +256,10 @@ def _check(file: Path, info: dict[str, Any]) -> None:
         good = good and {"start", "duration", "fps"} <= set(info["settings"])
         for name in info["edits"]:
             check_name(name)
-    except WorkspaceError:
-        raise
     except (KeyError, TypeError, ValueError) as error:
         raise WorkspaceError(f"{file} is damaged ({type(error).__name__}: {error}); project the clip again") from None
     if not good:
         raise WorkspaceError(f"{file} is damaged (times, crops, generator, source or settings make no sense); project the clip again")
-
-
-def check_name(name: str) -> str:
-    """The name itself if it can be a folder's name; raises WorkspaceError."""
-    if not NAME.fullmatch(name) or name.endswith((".", " ")):
-        raise WorkspaceError(f"{name!r} cannot name an edit: wanted up to 64 letters, digits, spaces, '.', '_' and '-'")
-    return name
 
 
 def write_text(path: Path, text: str) -> None:
