@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,45 @@ def test_workspace_edits_are_ordered_renamed_and_removed(tmp_path: Path) -> None
     data, tensors = again.load_edit("older")
     assert data["name"] == "older" and torch.equal(tensors["b4.conv1"], torch.ones(3))
     assert sorted(path.name for path in (tmp_path / "a.vedit" / "edits").iterdir()) == ["older", "red"]
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_a_rename_may_change_the_case_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: bool) -> None:
+    if same:  # as if this file system did not tell old from Old
+        monkeypatch.setattr("vedit.workspace._one_folder", lambda folder, other: True)
+    workspace = finished(tmp_path / "a.vedit")
+    workspace.save_edit("old", {"name": "old"}, {"b4.conv1": torch.ones(3)})
+    workspace.rename_edit("old", "Old")
+    again = Workspace.open(workspace.path)
+    assert again.list_edits() == ["Old"] and again.load_edit("Old")[0]["name"] == "Old"
+    assert [folder.name for folder in (workspace.path / "edits").iterdir()] == ["Old"]
+    assert json.loads((workspace.path / "edits" / "Old" / "edit.json").read_text())["name"] == "Old"
+
+
+@pytest.mark.parametrize("broken", ["_write_edit", "save", "rmtree"])
+def test_a_rename_that_is_killed_leaves_one_name_or_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    workspace = finished(tmp_path / "a.vedit")
+    for name in ("old", "beard"):
+        workspace.save_edit(name, {"name": name}, {"b4.conv1": torch.ones(3)})
+
+    def killed(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        if broken == "rmtree":
+            patch.setattr(shutil, "rmtree", lambda folder, **options: killed() if folder.name == "old" else None)
+        else:
+            patch.setattr(Workspace, broken, killed)
+        with pytest.raises(KeyboardInterrupt):
+            workspace.rename_edit("old", "older")
+    again = Workspace.open(workspace.path)
+    first = "older" if broken == "rmtree" else "old"
+    assert again.list_edits() == [first, "beard"]
+    data, tensors = again.load_edit(first)
+    assert data["name"] == first and torch.equal(tensors["b4.conv1"], torch.ones(3))
+    if first == "old":  # what was begun is no hindrance
+        again.rename_edit("old", "older")
+        assert Workspace.open(workspace.path).list_edits() == ["older", "beard"]
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "x" * 65, "a\n", "dot.", "con", "Nul.txt"])

@@ -187,12 +187,18 @@ class Workspace:
     def load_edit(self, name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """What edit.json and direction.safetensors hold; raises WorkspaceError for a name that does not exist."""
         self._require_edit(name)
-        folder = self.path / "edits" / check_name(name)
-        return _read_json(folder / "edit.json"), read_tensors(folder / "direction.safetensors")
+        folder = self._edit_folder(name)
+        return {**_read_json(folder / "edit.json"), "name": name}, read_tensors(folder / "direction.safetensors")
 
     def save_edit(self, name: str, data: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Write an edit, new (last in order) or in place of the one of that name; raises EditError for what can be no name."""
-        folder = self.path / "edits" / check_name(name)
+        self._write_edit(name, data, tensors)
+        if not self.has_edit(name):
+            self.info.setdefault("edits", []).append(name)
+        self.save()
+
+    def _write_edit(self, name: str, data: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        folder = self._edit_folder(name)
         beside, old = (self.folder("edits") / f".{uuid.uuid4().hex}" for _ in range(2))
         beside.mkdir()
         try:
@@ -204,27 +210,36 @@ class Workspace:
         finally:
             shutil.rmtree(beside, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
-        if not self.has_edit(name):
-            self.info.setdefault("edits", []).append(name)
-        self.save()
 
     def remove_edit(self, name: str) -> None:
         """Delete an edit."""
         self._require_edit(name)
         self.info["edits"].remove(name)
         self.save()
-        shutil.rmtree(self.path / "edits" / check_name(name), ignore_errors=True)
+        shutil.rmtree(self._edit_folder(name), ignore_errors=True)
 
     def rename_edit(self, name: str, new: str) -> None:
-        """Give an edit another name; raises WorkspaceError if that is taken, EditError if it can be no name."""
+        """Give an edit another name, in its place; raises WorkspaceError if that is taken, EditError if it can be no name.
+
+        One write of project.json changes the name: killed before, the edit has the old one, killed after, the new one.
+        """
         self._require_edit(name)
         if self.has_edit(new):
             raise WorkspaceError(f"an edit named {new!r} exists already; choose another name or remove it first")
         data, tensors = self.load_edit(name)
-        position = self.list_edits().index(name)
-        self.save_edit(new, {**data, "name": new}, tensors)
-        self.remove_edit(name)
-        self.move_edit(new, position)
+        data["name"] = new
+        folder, renamed = self._edit_folder(name), self._edit_folder(new)
+        one = _one_folder(folder, renamed)
+        if one:
+            os.replace(folder, renamed)
+            write_text(renamed / "edit.json", json.dumps(data, indent=1))
+        else:
+            self._write_edit(new, data, tensors)
+        edits = self.info["edits"]
+        edits[edits.index(name)] = new
+        self.save()
+        if not one:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def move_edit(self, name: str, position: int) -> None:
         """Put an edit at a place (0 is first) in the order of application."""
@@ -234,6 +249,9 @@ class Workspace:
         self.info["edits"].remove(name)
         self.info["edits"].insert(position, name)
         self.save()
+
+    def _edit_folder(self, name: str) -> Path:
+        return self.path / "edits" / check_name(name)
 
     def _require_edit(self, name: str) -> None:
         if not self.has_edit(name):
@@ -260,6 +278,11 @@ def _check(file: Path, info: dict[str, Any]) -> None:
         raise WorkspaceError(f"{file} is damaged ({type(error).__name__}: {error}); project the clip again") from None
     if not good:
         raise WorkspaceError(f"{file} is damaged (times, crops, generator, source or settings make no sense); project the clip again")
+
+
+def _one_folder(folder: Path, other: Path) -> bool:
+    """Whether two paths lead to one folder: they do where names differ in case alone and the file system does not tell that."""
+    return folder.exists() and other.exists() and folder.samefile(other)
 
 
 def write_text(path: Path, text: str) -> None:
