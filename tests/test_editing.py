@@ -171,6 +171,9 @@ def test_names_made_from_prompts_are_new_and_valid(make: Make) -> None:
         editing.check_name(editing.unique_name(prompt, []))
     with pytest.raises(EditError, match="already"):
         make("bright sun", name="sun", taken=["sun"])
+    with pytest.raises(EditError, match="already has an edit called Sun"):  # one folder, on some file systems
+        make("bright sun", name="sun", taken=["Sun"])
+    assert make("a beard", taken=["Beard"]).name == "beard-2"
 
 
 def test_the_method_that_looks_at_frames_wants_a_project(make: Make) -> None:

@@ -110,6 +110,19 @@ def test_a_rename_may_change_the_case_alone(tmp_path: Path, monkeypatch: pytest.
     assert json.loads((workspace.path / "edits" / "Old" / "edit.json").read_text())["name"] == "Old"
 
 
+def test_no_two_edits_have_names_that_differ_in_case_alone(tmp_path: Path) -> None:
+    workspace = finished(tmp_path / "a.vedit")
+    for name in ("old", "beard"):
+        workspace.save_edit(name, {"name": name}, {"b4.conv1": torch.ones(3)})
+    with pytest.raises(WorkspaceError, match="'old' exists already"):
+        workspace.save_edit("Old", {}, {"b4.conv1": torch.zeros(3)})
+    for new in ("OLD", "beard"):
+        with pytest.raises(WorkspaceError, match="exists already"):
+            workspace.rename_edit("beard", new)
+    again = Workspace.open(workspace.path)
+    assert again.list_edits() == ["old", "beard"] and again.load_edit("old")[1]["b4.conv1"].all()
+
+
 @pytest.mark.parametrize("broken", ["_write_edit", "save", "rmtree"])
 def test_a_rename_that_is_killed_leaves_one_name_or_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     workspace = finished(tmp_path / "a.vedit")

@@ -14,7 +14,7 @@ from torch import Tensor
 from vedit.edits import Edit, Keyframes, check_strength, load_edits
 from vedit.progress import Progress, Task
 from vedit.regions import NAMED, Region, parse
-from vedit.wording import EditError, check_name, check_prompt, unique_name, unknown_words_warning
+from vedit.wording import EditError, check_name, check_prompt, new_name, unique_name, unknown_words_warning
 
 if TYPE_CHECKING:
     from stylegan_v import Generator
@@ -65,10 +65,7 @@ class Request:
             raise EditError(f"the method {method!r} is not available; wanted {' or '.join(METHODS)}")
         if disentangle is not None and method != "global":
             raise EditError("--disentangle chooses channels of the global direction; leave it out with --method optimize")
-        name = unique_name(prompt, list(taken)) if name is None else check_name(name)
-        if name in taken:
-            raise EditError(f"the project already has an edit called {name}; choose another --name or remove that one first")
-        return cls(prompt, neutral, keyframes, disentangle, method, name, clip or "builtin")
+        return cls(prompt, neutral, keyframes, disentangle, method, new_name(name, prompt, taken), clip or "builtin")
 
 
 def edit(

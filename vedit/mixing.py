@@ -16,7 +16,7 @@ from torch import Tensor
 from stylegan_v import Generator
 from vedit.edits import Edit, check_strength
 from vedit.latents import LatentVideo
-from vedit.wording import EditError, check_name, unique_name
+from vedit.wording import EditError, new_name
 from vedit.workspace import Workspace
 
 
@@ -29,10 +29,7 @@ def mix(
     layers: rows of ws, as "0-3" (pose and shape come first, colours last), "0-3,7" or "all".  strength and name as for words.
     Raises EditError, a ValueError: for projects of two generators, rows that are not there, contents that do not differ.
     """
-    keyframes, taken = check_strength(strength), workspace.list_edits()
-    name = unique_name(f"mix {other.path.stem}", taken) if name is None else check_name(name)
-    if name in taken:
-        raise EditError(f"the project already has an edit called {name}; choose another --name or remove that one first")
+    keyframes, name = check_strength(strength), new_name(name, f"mix {other.path.stem}", workspace.list_edits())
     mine, theirs = workspace.info["generator"], other.info["generator"]
     if mine["hash"] != theirs["hash"]:
         raise EditError(

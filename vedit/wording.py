@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from vedit.errors import VeditError
 
@@ -61,10 +61,10 @@ _RESERVED = frozenset(["con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("
 _SMALL_WORDS = frozenset("a an the of with and person".split())
 
 
-def unique_name(prompt: str, taken: Sequence[str]) -> str:
+def unique_name(prompt: str, taken: Collection[str]) -> str:
     """A short name for a prompt, numbered where it is taken.
 
-    >>> unique_name("A person with a beard", []), unique_name("an old person", ["old"]), unique_name("北极光", [])
+    >>> unique_name("A person with a beard", []), unique_name("an old person", ["Old"]), unique_name("北极光", [])
     ('beard', 'old-2', 'edit')
     """
     pieces = re.findall(r"[a-z0-9]+", unicodedata.normalize("NFKD", prompt).lower())
@@ -77,7 +77,25 @@ def unique_name(prompt: str, taken: Sequence[str]) -> str:
     if slug in _RESERVED:
         slug += "-edit"
     number, name = 1, slug
-    while name in taken:
+    while named_alike(name, taken):
         number += 1
         name = f"{slug}-{number}"
     return name
+
+
+def new_name(name: str | None, prompt: str, taken: Collection[str]) -> str:
+    """The name of a new edit: the one that is asked for, or one made from the prompt; EditError where it can be no name or is taken."""
+    if name is None:
+        return unique_name(prompt, taken)
+    if alike := named_alike(check_name(name), taken):
+        raise EditError(f"the project already has an edit called {alike}; choose another --name or remove that one first")
+    return name
+
+
+def named_alike(name: str, taken: Iterable[str]) -> str:
+    """The one of `taken` whose folder may be that of `name`, as not every file system tells upper from lower case; empty for none.
+
+    >>> named_alike("Old", ["beard", "old"])
+    'old'
+    """
+    return next((other for other in taken if other.casefold() == name.casefold()), "")

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from stylegan_v.files import replacing
 from vedit.errors import VeditError
-from vedit.wording import check_name
+from vedit.wording import check_name, named_alike
 
 if TYPE_CHECKING:
     from stylegan_v import Generator
@@ -191,7 +191,12 @@ class Workspace:
         return {**_read_json(folder / "edit.json"), "name": name}, read_tensors(folder / "direction.safetensors")
 
     def save_edit(self, name: str, data: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Write an edit, new (last in order) or in place of the one of that name; raises EditError for what can be no name."""
+        """Write an edit, new (last in order) or in place of the one of that name.
+
+        Raises EditError for what can be no name, WorkspaceError where another edit's differs in case alone.
+        """
+        if not self.has_edit(name):
+            self._require_free(name)
         self._write_edit(name, data, tensors)
         if not self.has_edit(name):
             self.info.setdefault("edits", []).append(name)
@@ -224,8 +229,7 @@ class Workspace:
         One write of project.json changes the name: killed before, the edit has the old one, killed after, the new one.
         """
         self._require_edit(name)
-        if self.has_edit(new):
-            raise WorkspaceError(f"an edit named {new!r} exists already; choose another name or remove it first")
+        self._require_free(new, but="" if new == name else name)
         data, tensors = self.load_edit(name)
         data["name"] = new
         folder, renamed = self._edit_folder(name), self._edit_folder(new)
@@ -252,6 +256,11 @@ class Workspace:
 
     def _edit_folder(self, name: str) -> Path:
         return self.path / "edits" / check_name(name)
+
+    def _require_free(self, name: str, but: str = "") -> None:
+        """Raise WorkspaceError where an edit is called alike, `but` for that one."""
+        if alike := named_alike(name, (other for other in self.list_edits() if other != but)):
+            raise WorkspaceError(f"an edit named {alike!r} exists already; choose another name or remove it first")
 
     def _require_edit(self, name: str) -> None:
         if not self.has_edit(name):
