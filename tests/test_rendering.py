@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,10 +14,12 @@ import torch
 from stylegan_v import Generator
 from tests.test_latents import latents
 from tests.tiny_generator import tiny_generator
+from tests.tiny_project import rendered
 from vedit.clock import Clock
 from vedit.editing import Edit
 from vedit.pixels import enlarge
-from vedit.rendering import RenderError, schedule
+from vedit.progress import finish
+from vedit.rendering import RenderError, render, schedule
 from vedit.sampling import content_of, sample
 from vedit.scene import Scene
 from vedit.timing import subdivide
@@ -71,6 +76,21 @@ def test_two_edits_add_up(generator: Generator) -> None:
     torch.testing.assert_close(
         scene(generator, (edit, 1.0), (edit, 1.0)).frames(TIMES), scene(generator, (edit, 2.0)).frames(TIMES)
     )
+
+
+def test_renders_of_edits_with_long_names_keep_what_tells_them_apart(tmp_path: Path, generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    workspace = rendered(tmp_path / "a.vedit", count=2)
+    long = ("a" * 64, "b" * 63 + "1", "b" * 63 + "2")
+    for name in long:
+        workspace.save_edit(name, *replace(an_edit(generator), name=name, generator=workspace.info["generator"]["hash"]).to_files())
+    edits = [[(long[i], None) for i in chosen] for chosen in ((0,), (0, 1), (0, 2))]
+    sweep = [i / 7 for i in range(32)]  # a mark that is longer than any file's name
+    different: list[dict[str, Any]] = [{}, {"compare": True}, {"factor": 2}, {"sweep": sweep}, {"sweep": sweep[:-1]}]
+    paths = [finish(render(workspace, edits=chosen, device="cpu", **options)) for chosen in edits for options in different]
+    assert len(set(paths)) == len(paths) == 15 and all(path.is_file() for path in paths)
+    assert paths[0].name == "a" * 64 + ".mp4"
+    assert paths[11].stem.endswith("-compare") and paths[12].stem.endswith("-x2")
 
 
 def test_a_plain_schedule_is_the_source() -> None:

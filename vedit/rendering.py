@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -33,6 +35,8 @@ from vedit.video.info import Pixels
 from vedit.workspace import Workspace, WorkspaceError
 
 PREVIEW_CRF = 30
+LONGEST_NAME = 100  # bytes of a render's name that vedit makes, half of them for its edits if need be; file systems take 255
+LONGEST_MARK = 48  # of what sets it apart: sweeps of many strengths and names of other projects can be longer
 EDITED = {"comment": "edited: rendered from a video generator's latent space (vedit)"}
 
 Choice = tuple[str, float | None]
@@ -247,9 +251,19 @@ def _sound(workspace: Workspace, plan: Schedule, speed: float, extend: float) ->
 
 
 def _default_path(workspace: Workspace, edits: Sequence[tuple[Edit, float]], chosen: Sequence[Choice] | None, codec: str, marks: Mapping[str, bool]) -> Path:
-    """A speaking name in the project's renders folder: the edits with strengths of their own, and what else sets this render apart."""
+    """A speaking name in the project's renders folder: the edits with strengths of their own, and what else sets this render apart.
+
+    The edits give way where a name would be long, so that renders of the same edits keep what tells them apart.
+    """
     strengths = {name: strength for name, strength in chosen or [] if strength is not None}
     names = [edit.name + (f"={strengths[edit.name]:g}" if edit.name in strengths else "") for edit, _ in edits] or ["reconstruction"]
-    name = "-".join([*names, *(mark for mark, on in marks.items() if on)])
+    apart = "".join(f"-{_shortened(mark, LONGEST_MARK)}" for mark, on in marks.items() if on)
+    what = _shortened("-".join(names), max(LONGEST_NAME - len(apart), LONGEST_NAME // 2))
     suffix = {"ffv1": ".mkv", "vp9": ".webm", "prores": ".mov", "gif": ".gif", "png": ""}.get(codec, ".mp4")
-    return workspace.folder("renders") / (name[:100] + suffix)
+    return workspace.folder("renders") / (what + apart + suffix)
+
+
+def _shortened(text: str, longest: int) -> str:
+    """The text, or where it has more bytes than `longest` its beginning and a hash of the whole, so that two do not become one."""
+    whole = os.fsencode(text)
+    return text if len(whole) <= longest else f"{whole[: longest - 9].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:8]}"
