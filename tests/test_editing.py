@@ -101,6 +101,11 @@ def test_an_edit_survives_its_files(make: Make) -> None:
         {"strength": []},
         {"strength": [[0, float("nan")]]},
         {"strength": "x"},
+        {"strength": [[0, 1, 2]]},
+        {"strength": [["x", 1]]},
+        {"strength": [[0, 10**400]]},
+        {"disentangle": "much"},
+        {"region": {"kind": "box", "size": ["x", 1], "box": None}},
         {"name": "../../etc"},
         {"prompt": None},
         {"name": 5},
@@ -109,7 +114,7 @@ def test_an_edit_survives_its_files(make: Make) -> None:
 )
 def test_a_stored_edit_that_cannot_be_is_refused(make: Make, damage: dict[str, object]) -> None:
     info, tensors = make("bright sun").to_files()
-    with pytest.raises(ValueError):
+    with pytest.raises(EditError):
         Edit.from_files({**info, **damage}, tensors)
 
 

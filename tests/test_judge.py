@@ -66,6 +66,18 @@ def test_a_file_that_is_no_judge_is_refused(tmp_path: Path) -> None:
             judges.load(tmp_path / f"{name}.safetensors")
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [None, "{", "[]", "5", '{"world": "skies"}', '{"world": "seas", "width": 4, "columns": [], "motions": []}',
+     '{"world": "skies", "width": "x", "columns": [], "motions": []}', '{"world": "skies", "width": -1, "columns": 3, "motions": []}'],
+)  # fmt: skip
+def test_a_judge_whose_configuration_is_damaged_is_refused(damage: str | None, tmp_path: Path) -> None:
+    described = {"kind": "judge", "schema": "1"} | ({} if damage is None else {"config": damage})
+    save_file({"x": torch.zeros(1)}, tmp_path / "judge.safetensors", described)
+    with pytest.raises(judges.JudgeError, match="configuration"):
+        judges.load(tmp_path / "judge.safetensors")
+
+
 def test_training_learns_and_repeats_itself_exactly() -> None:
     first, second = (finish(train(tiny(), precision=torch.float32)) for _ in range(2))
     for (name, a), b in zip(first.state_dict().items(), second.state_dict().values(), strict=True):

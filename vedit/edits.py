@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vedit.reach import Reach
-from vedit.regions import Region, RegionError
+from vedit.regions import Region
 from vedit.timing import keyframe_value, parse_keyframes
 from vedit.wording import EditError, check_name
 
@@ -105,7 +105,9 @@ class Edit:
             kept = info.get("region")
             region = None if kept is None else Region.from_info(kept, tensors.get(MASK))
             reach = None if info.get("reach") is None else Reach.from_info(info["reach"])
-        except (KeyError, TypeError, AttributeError, RegionError) as error:
+        except EditError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise EditError(f"a stored edit is damaged ({error}); remove it and make it again") from error
         tensors = {layer: change for layer, change in tensors.items() if layer != MASK}
         if not tensors or any(

@@ -126,9 +126,13 @@ def _from_metadata(metadata: Mapping[str, str], path: Path) -> Judge:
         raise JudgeError(
             f"{path} holds {metadata.get('kind', 'no kind')!r}, wanted a judge of schema 1; train it again"
         )
-    config = json.loads(metadata["config"])
-    judge = new(config["world"], min(int(config["width"]), 64))
-    if tuple(config["columns"]) != judge.columns or tuple(config["motions"]) != judge.motions:
+    try:
+        config = json.loads(metadata["config"])
+        judge = new(config["world"], max(1, min(int(config["width"]), 64)))
+        reads = tuple(config["columns"]), tuple(config["motions"])
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise JudgeError(f"{path} has no configuration of a judge ({type(error).__name__}: {error}); train it again") from error
+    if reads != (judge.columns, judge.motions):
         raise JudgeError(
             f"{path} reads other columns than the world {config['world']!r} has today; train the judge again"
         )
