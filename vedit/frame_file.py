@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 from typing import IO
 
 import numpy as np
@@ -24,23 +26,36 @@ class FrameFileError(VeditError, ValueError):
 class FrameFile:
     """Frames uint8 [T, S, S, 3] in a plain .npy file; indexing reads what is asked for, as uint8 [B, S, S, 3].
 
-    Reading through a file, and not a memory map: pages of a map count as this process's memory.
+    Reading through a file, and not a memory map: pages of a map count as this process's memory. The file is open until `close`; use
+    as a context.
     """
 
     def __init__(self, path: Path) -> None:
         """Open a file; raises FrameFileError where it holds anything else than such frames, all of them."""
         self.path = path
-        try:
-            self._file = path.open("rb", buffering=0)
-            found = _header(self._file)
-            self._begin = self._file.tell()
-            size = path.stat().st_size
-        except (OSError, ValueError) as error:
-            raise FrameFileError(f"{path} is missing or damaged ({error}); project the clip again") from None
-        good = len(found) == 4 and found[0] >= 1 and found[1] == found[2] <= MAX_SIDE and found[3] == 3
-        if not good or size != self._begin + int(np.prod(found, dtype=np.int64)):
-            raise FrameFileError(f"{path} is damaged (shape {list(found)} in {size} bytes); project the clip again")
-        self.shape = found
+        with ExitStack() as if_it_fails:
+            try:
+                self._file = if_it_fails.enter_context(path.open("rb", buffering=0))
+                found = _header(self._file)
+                self._begin = self._file.tell()
+                size = path.stat().st_size
+            except (OSError, ValueError) as error:
+                raise FrameFileError(f"{path} is missing or damaged ({error}); project the clip again") from None
+            good = len(found) == 4 and found[0] >= 1 and found[1] == found[2] <= MAX_SIDE and found[3] == 3
+            if not good or size != self._begin + int(np.prod(found, dtype=np.int64)):
+                raise FrameFileError(f"{path} is damaged (shape {list(found)} in {size} bytes); project the clip again")
+            self.shape = found
+            if_it_fails.pop_all()
+
+    def close(self) -> None:
+        """Let go of the file; no more frames can be read."""
+        self._file.close()
+
+    def __enter__(self) -> FrameFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -49,7 +64,7 @@ class FrameFile:
         return (self[index : index + 1][0] for index in range(len(self)))
 
     def __getitem__(self, index: slice | Tensor) -> Tensor:
-        """Frames uint8 [B, S, S, 3] of a slice or of indices [B]."""
+        """Frames uint8 [B, S, S, 3] of a slice or of indices [B]; raises FrameFileError where the file has become shorter."""
         places = range(len(self))[index] if isinstance(index, slice) else index.tolist()
         frames = np.empty((len(places), *self.shape[1:]), dtype=np.uint8)
         step = int(np.prod(self.shape[1:], dtype=np.int64))
@@ -57,11 +72,16 @@ class FrameFile:
             if not 0 <= place < len(self):
                 raise IndexError(f"frame {place} of {len(self)}")
             self._file.seek(self._begin + place * step)
-            self._file.readinto(memoryview(row).cast("B"))
+            left = memoryview(row).cast("B")
+            while left:
+                read = self._file.readinto(left)  # may read less than is asked for
+                if not read:
+                    raise FrameFileError(f"{self.path} ends within frame {place} of {len(self)}; project the clip again")
+                left = left[read:]
         return torch.from_numpy(frames)
 
-    @classmethod
-    def write(cls, path: Path, frames: Iterable[Tensor], size: int) -> FrameFile:
+    @staticmethod
+    def write(path: Path, frames: Iterable[Tensor], size: int) -> None:
         """Write frames uint8 [size, size, 3] as they come, beside `path`, and rename; as many as come, at least one."""
         count = 0
         with replacing(path) as beside, beside.open("wb") as file:
@@ -73,7 +93,6 @@ class FrameFile:
                 raise FrameFileError(f"there are no frames to write to {path}")
             file.seek(0)
             _write_header(file, (count, size, size, 3))  # as long as before: numpy leaves room for the count to grow
-        return cls(path)
 
 
 class FloatFrames:

@@ -104,33 +104,34 @@ def project(
     info = {"source": str(source.resolve()), "source_hash": source_hash, "size": [found.width, found.height], "audio": found.audio}
     info |= {"source_stat": stat_of(source)}
     stages = Stages(workspace, source_hash)
-    frames, clock, about = yield from _cropped(stages, footage, crop, faces, network)
-    if network.cfg.motion is None and fidelity == "latent" and len(frames) > 1:
-        message = f"generator {name} makes single images: with --fidelity latent the whole clip becomes one still picture; take balanced or max"
-        warnings.warn(message, ProjectionWarning, stacklevel=2)
-    if overwrite:  # not before the new clip is known to be readable and cropped
-        workspace.clear()
-    target = Target.of(FloatFrames(frames, place), clock(about["times"]), distance)
-    levels = yield from _found(stages, network, target, cfg, fidelity, seed, distance.name, about["held"])
-    judges, store = _judges(distance.name), FrameStore(models.frames_dir())
-    curves: dict[str, Curves] = {}
-    for done, (level, (latents, difference)) in enumerate(levels.items()):
-        yield Progress("report", done, len(levels))
-        curves[level] = Curves(judges)
-        fitted = (network if difference is None else tuned(network, difference)).set_precision(torch.float32)
-        scene = Scene(fitted, latents, clock, weights=model_hash(fitted))  # what will be rendered later, and kept for that
-        for pair in beside_source(frames, scene, store if level == fidelity else None):
-            curves[level].add(*pair)
-    scores = {level: found.report().to_dict() for level, found in curves.items()}
-    workspace.info |= info | about
-    workspace.info["generator"] = {"name": name if models.is_known(name) else str(Path(name).resolve()), "hash": network.hash}
-    workspace.info["settings"] = footage.settings() | {
-        "crop": crop, "faces": faces, "fidelity": fidelity, "steps": steps, "perceptual": distance.name, "seed": seed, "precision": precision
-    }  # fmt: skip
-    workspace.info["scores"] = scores[fidelity]
-    workspace.info["levels"] = scores  # what each level gained over the one before
-    workspace.save_latents(*levels[fidelity])
-    reports.write(workspace, beside_source(frames, scene, store), curves[fidelity])
+    clock, about = yield from _cropped(stages, footage, crop, faces, network)
+    with workspace.frames() as frames:
+        if network.cfg.motion is None and fidelity == "latent" and len(frames) > 1:
+            message = f"generator {name} makes single images: with --fidelity latent the whole clip becomes one still picture; take balanced or max"
+            warnings.warn(message, ProjectionWarning, stacklevel=2)
+        if overwrite:  # not before the new clip is known to be readable and cropped
+            workspace.clear()
+        target = Target.of(FloatFrames(frames, place), clock(about["times"]), distance)
+        levels = yield from _found(stages, network, target, cfg, fidelity, seed, distance.name, about["held"])
+        judges, store = _judges(distance.name), FrameStore(models.frames_dir())
+        curves: dict[str, Curves] = {}
+        for done, (level, (latents, difference)) in enumerate(levels.items()):
+            yield Progress("report", done, len(levels))
+            curves[level] = Curves(judges)
+            fitted = (network if difference is None else tuned(network, difference)).set_precision(torch.float32)
+            scene = Scene(fitted, latents, clock, weights=model_hash(fitted))  # what will be rendered later, and kept for that
+            for pair in beside_source(frames, scene, store if level == fidelity else None):
+                curves[level].add(*pair)
+        scores = {level: found.report().to_dict() for level, found in curves.items()}
+        workspace.info |= info | about
+        workspace.info["generator"] = {"name": name if models.is_known(name) else str(Path(name).resolve()), "hash": network.hash}
+        workspace.info["settings"] = footage.settings() | {
+            "crop": crop, "faces": faces, "fidelity": fidelity, "steps": steps, "perceptual": distance.name, "seed": seed, "precision": precision
+        }  # fmt: skip
+        workspace.info["scores"] = scores[fidelity]
+        workspace.info["levels"] = scores  # what each level gained over the one before
+        workspace.save_latents(*levels[fidelity])
+        reports.write(workspace, beside_source(frames, scene, store), curves[fidelity])
     yield Progress("report", len(levels), len(levels))
     return workspace
 
@@ -162,16 +163,17 @@ def _suited(footage: Footage, faces: str) -> str:
     return models.GENERATOR_OF["portraits" if found >= FACE_SHARE else "skies"]
 
 
-def _cropped(stages: Stages, footage: Footage, crop: str, faces: str, generator: Generator) -> Task[tuple[FrameFile, Clock, dict[str, Any]]]:
-    """The frames at the generator's size, their clock, and what project.json keeps of times, crops and clock."""
+def _cropped(stages: Stages, footage: Footage, crop: str, faces: str, generator: Generator) -> Task[tuple[Clock, dict[str, Any]]]:
+    """Keep the frames at the generator's size; returns their clock, and what project.json keeps of times, crops and clock."""
     size, path = generator.cfg.resolution, stages.workspace.path / FRAMES
     settings = footage.settings() | {"crop": crop, "faces": faces, "size": size, "layout": 3}
-    result = yield from stages.run("crop", settings, _crop(footage, crop, faces, size, path), lambda: FrameFile(path))
-    frames, times = FrameFile(path), result["times"].tolist()
-    held = repeats(frames)
+    result = yield from stages.run("crop", settings, _crop(footage, crop, faces, size, path), lambda: FrameFile(path).close())
+    times = result["times"].tolist()
+    with FrameFile(path) as frames:
+        held = repeats(frames)
     about = {"times": times, "end": float(result["end"][0]), "crops": result["crops"].tolist(), "crop_mode": crop, "held": held}
     about["follows_face"] = bool(result["follows_face"][0])
-    return frames, Clock.of(times, generator.fps, held), about
+    return Clock.of(times, generator.fps, held), about
 
 
 def _crop(footage: Footage, mode: str, faces: str, size: int, path: Path) -> Task[Tensors]:

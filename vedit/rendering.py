@@ -171,7 +171,7 @@ def _pictures(workspace: Workspace, whole: Scene, plan: Schedule, compare: bool,
         scenes = [plain, whole] if whole.edits else [plain]
     else:
         return _plain(ahead(whole.chunks(plan.moments, store)))
-    return _side_by_side(scenes, plan.moments, _Held(workspace) if compare else None, store)
+    return _side_by_side(scenes, plan.moments, workspace if compare else None, store)
 
 
 def _plain(chunks: Iterator[Tensor]) -> Iterator[Pixels]:
@@ -195,8 +195,10 @@ class _Held:
         return from_pixels(self.frames[torch.from_numpy(index)])
 
 
-def _side_by_side(scenes: Sequence[Scene], moments: Sequence[float], held: _Held | None, store: FrameStore) -> Iterator[Pixels]:
+def _side_by_side(scenes: Sequence[Scene], moments: Sequence[float], source: Workspace | None, store: FrameStore) -> Iterator[Pixels]:
+    """What the scenes show, from left to right, after the frames of the project `source`, if there is one."""
     parts = [moments[begin : begin + CHUNK] for begin in range(0, len(moments), CHUNK)]
+    held = None if source is None else _Held(source)
     streams = [ahead(one.chunks(moments, store), 1) for one in scenes]
     try:
         for part, *frames in zip(parts, *streams, strict=True):
@@ -204,6 +206,8 @@ def _side_by_side(scenes: Sequence[Scene], moments: Sequence[float], held: _Held
             yield from to_pixels(torch.cat([enlarge(panel) for panel in panels], dim=3)).numpy()
     finally:
         close(*streams)
+        if held is not None:
+            held.frames.close()
 
 
 def _moved(own: Scene, plan: Schedule, seed: int | None, other: Workspace | None) -> Scene:

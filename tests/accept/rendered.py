@@ -12,7 +12,8 @@ from vedit.workspace import Workspace
 
 def cropped_source(workspace: Workspace) -> Tensor:
     """The source's frames [T, 3, S, S] in [-1, 1] as the projection saw them: cropped, at the generator's size."""
-    return from_pixels(workspace.frames()[:])
+    with workspace.frames() as frames:
+        return from_pixels(frames[:])
 
 
 def float_frames(workspace: Workspace, factor: int) -> Tensor:

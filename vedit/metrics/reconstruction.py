@@ -26,7 +26,8 @@ def reconstruction(workspace: Workspace, *, again: bool = False, device: str = "
     curves = scores.Curves({name: perceptual.load(name) for name in DISTANCES if perceptual.available(name)})
     total = len(workspace.info["times"])
     yield Progress("render", 0, total)
-    for pair in beside_source(workspace.frames(), scene(workspace, [], pick_device(device))):
-        curves.add(*pair)
-        yield Progress("render", len(curves.psnr), total)
+    with workspace.frames() as frames:
+        for pair in beside_source(frames, scene(workspace, [], pick_device(device))):
+            curves.add(*pair)
+            yield Progress("render", len(curves.psnr), total)
     return {"measured": curves.report().to_dict()}
