@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
+import huggingface_hub.constants
 import pytest
 import torch
 
@@ -118,6 +120,8 @@ def test_names_that_mean_nothing_are_one_clear_line(name: str, message: str, mon
 def test_a_name_of_the_web_fails_at_once_when_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("VEDIT_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     with pytest.raises(GuidanceError, match="offline"):
         guidance.load("hf-hub:somebody/a-model-nobody-has")
+    assert os.environ["HF_HUB_OFFLINE"] == "0" and not huggingface_hub.constants.HF_HUB_OFFLINE, "offline for good, after one failure"

@@ -16,7 +16,8 @@ import json
 import os
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -116,27 +117,27 @@ def load(name: str = "builtin", device: str | torch.device = "cpu") -> Guidance:
     """
     model_name, pretrained = _resolve(name)
     import_torchvision()
-    if not model_name.startswith("local-dir:") and _offline():
-        _tell_hub_offline()
     import open_clip  # 2 s: here, so that `vedit --help` need not wait
 
+    offline = not model_name.startswith("local-dir:") and _offline()
     if ":" not in model_name:
         pretrained = pretrained or _default_tag(open_clip, model_name)
     try:
-        model = open_clip.create_model(
-            model_name,
-            pretrained=pretrained or None,
-            device=device,
-            require_pretrained=True,
-            weights_only=True,
-            pretrained_text=False,
-        )
-        tokenizer = open_clip.get_tokenizer(model_name)
-        config = open_clip.get_model_config(model_name)
+        with _hub_offline() if offline else nullcontext():
+            model = open_clip.create_model(
+                model_name,
+                pretrained=pretrained or None,
+                device=device,
+                require_pretrained=True,
+                weights_only=True,
+                pretrained_text=False,
+            )
+            tokenizer = open_clip.get_tokenizer(model_name)
+            config = open_clip.get_model_config(model_name)
     except (
         Exception
     ) as error:  # open_clip, the hub, json, torch and safetensors each raise their own; the message is what helps
-        raise GuidanceError(_why(name, error)) from error
+        raise GuidanceError(_why(name, error, offline)) from error
     return Guidance(name, model, tokenizer, config or {}, _vocabulary(model_name))
 
 
@@ -173,11 +174,11 @@ def _default_tag(open_clip: Any, model_name: str) -> str:
     return "openai" if "openai" in tags else str(tags[-1])
 
 
-def _why(name: str, error: Exception) -> str:
+def _why(name: str, error: Exception, offline: bool) -> str:
     """One line for what open_clip raised while loading `name`."""
     reason = " ".join(str(error).split())
-    offline = " (offline?)" if _offline() else ""
-    return f"the text–image model {name} could not be loaded{offline}: {reason[:300]}; --clip builtin needs no download"
+    perhaps = " (offline?)" if offline else ""
+    return f"the text–image model {name} could not be loaded{perhaps}: {reason[:300]}; --clip builtin needs no download"
 
 
 def _vocabulary(model_name: str) -> frozenset[str] | None:
@@ -201,9 +202,13 @@ def _offline() -> bool:
     return False
 
 
-def _tell_hub_offline() -> None:
-    """Let huggingface_hub fail at once instead of retrying for 24 s a file; it reads the variable when first imported."""
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    import huggingface_hub.constants
+@contextmanager
+def _hub_offline() -> Iterator[None]:
+    """Within, huggingface_hub fails at once instead of retrying for 24 s a file; it goes by this constant, read from the environment once."""
+    import huggingface_hub.constants as hub
 
-    huggingface_hub.constants.HF_HUB_OFFLINE = True
+    before, hub.HF_HUB_OFFLINE = hub.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        hub.HF_HUB_OFFLINE = before
