@@ -22,6 +22,7 @@ from vedit.cli.parse import BadArgument, parse_edit, parse_length, parse_seeds
 from vedit.editing import Edit
 from vedit.progress import Progress, Task
 
+DEMO = Path(__file__).parents[1] / "examples" / "demo.mp4"
 HEAVY = ("torch", "torchvision", "stylegan_v", "av", "open_clip", "cv2", "numpy", "scipy", "decord", "lpips")
 GROUPS = ("data", "edits", "models", "metrics")
 
@@ -189,6 +190,24 @@ def test_a_wrong_change_of_edits_changes_nothing(vedit: Vedit, project: Path, ar
     before = everything()
     assert expected in one_line_error(vedit("edits", *args, cwd=project))
     assert everything() == before
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["project", str(DEMO)],
+        ["edit", "--prompt", "an old person"],
+        ["edits", "mix", "--from", "head.vedit"],
+        ["render"],
+        ["upsample", "--factor", "2"],
+        ["upsample", str(DEMO), "--factor", "2"],
+        ["generate"],
+        ["decompose"],
+    ],
+)
+def test_a_command_computes_on_the_device_that_is_asked_for(vedit: Vedit, project: Path, args: list[str]) -> None:
+    absent = "mps" if torch.cuda.is_available() else "cuda"  # no machine has both
+    assert f"this machine has no {absent}" in one_line_error(vedit(*args, "--device", absent, cwd=project))
 
 
 def task() -> Task[str]:

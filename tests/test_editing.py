@@ -13,8 +13,9 @@ from safetensors.torch import load, save
 
 from stylegan_v import Generator
 from tests import tiny_words
-from vedit import directions, editing
+from vedit import directions, editing, guidance
 from vedit.editing import Edit, EditError
+from vedit.guidance import Guidance, GuidanceError
 from vedit.progress import finish
 from vedit.reach import Reach
 from vedit.timing import TimingError
@@ -189,6 +190,15 @@ def test_the_method_that_looks_at_frames_wants_a_project(make: Make) -> None:
 def test_bad_words_are_refused_before_any_model_is_loaded(generator: Generator) -> None:
     with pytest.raises(EditError):
         finish(editing.make(generator, "", clip="local-dir:/no/such/folder"))
+
+
+def test_the_text_image_model_goes_where_the_generator_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(name: str, device: torch.device) -> Guidance:
+        raise GuidanceError(f"{name} on {device}")
+
+    monkeypatch.setattr(guidance, "load", load)
+    with pytest.raises(GuidanceError, match="builtin on meta"):
+        finish(editing.make(tiny_words.generator().to("meta"), "bright sun"))
 
 
 def test_the_cache_is_used_from_the_second_edit_on(make: Make, tmp_path: Path) -> None:

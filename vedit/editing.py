@@ -69,24 +69,25 @@ class Request:
 
 
 def edit(
-    workspace: Workspace, prompt: str, *, region: str | None = None, seed: int = 0, steps: int | None = None, device: str = "cpu", **asked: Any
+    workspace: Workspace, prompt: str, *, region: str | None = None, seed: int = 0, steps: int | None = None, device: str = "auto", **asked: Any
 ) -> Task[Edit]:
     """Make an edit from words, measure it on the clip and save it in the project; `asked` as in `Request.of`.
 
     region: where, as a person writes it: face, background, x,y,w,h of the source, or a mask (image, video, folder).  seed and steps, at
     most so many, are of the method "optimize". What was measured is in the edit's `figures` (`vedit.edit_scores`). Nothing is written
-    before the end. Raises EditError, RegionError, GuidanceError, VideoError and TimingError.
+    before the end. Raises EditError, RegionError, GuidanceError, VideoError, TimingError and DeviceError.
     """
     from vedit import directions, edit_scores
+    from vedit.devices import pick_device
     from vedit.scene import Scene
 
     request = Request.of(prompt, workspace.list_edits(), **asked)
     if steps is not None and not 1 <= steps <= MAX_STEPS:
         raise EditError(f"--steps is {steps}; give a whole number from 1 to {MAX_STEPS}")
-    generator, latents = workspace.generator(device), workspace.latents()
+    generator, latents = workspace.generator(pick_device(device)), workspace.latents()
     latents.check(generator)
     place, told = (yield from _placed(workspace, region, generator.cfg.resolution)) if region is not None else (None, ())
-    scene = Scene(generator, latents.to(device), workspace.clock(generator.fps), (), np.asarray(workspace.info["crops"], dtype=np.float64))
+    scene = Scene(generator, latents.to(generator.device), workspace.clock(generator.fps), (), np.asarray(workspace.info["crops"], dtype=np.float64))
     model, stats = yield from _models(generator, request)
     found = directions.direction(stats, generator, model, request.prompt, request.neutral, request.disentangle, latents.ws.mean(dim=0))
     figures: dict[str, Any] = {}
@@ -128,7 +129,7 @@ def _models(generator: Generator, request: Request) -> Task[tuple[Guidance, Stat
     from vedit import directions, guidance
 
     yield Progress("words", 0, 1, f"loading the text–image model {request.clip}")
-    model = guidance.load(request.clip)
+    model = guidance.load(request.clip, generator.device)
     stats = yield from directions.statistics(generator, model)
     yield Progress("words", 1, 1)
     return model, stats

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from stylegan_v import Generator
+from vedit.devices import pick_device
 from vedit.edits import Edit, check_strength
 from vedit.latents import LatentVideo
 from vedit.wording import EditError, new_name
@@ -22,12 +23,12 @@ from vedit.workspace import Workspace
 
 def mix(
     workspace: Workspace, other: Workspace, *, layers: str = "all", strength: str | float | Sequence[tuple[float, float]] = 1.0,
-    name: str | None = None, device: str = "cpu",
+    name: str | None = None, device: str = "auto",
 ) -> Edit:  # fmt: skip
     """Make an edit that moves the content of a project towards another's and save it.
 
     layers: rows of ws, as "0-3" (pose and shape come first, colours last), "0-3,7" or "all".  strength and name as for words.
-    Raises EditError, a ValueError: for projects of two generators, rows that are not there, contents that do not differ.
+    Raises EditError, a ValueError: for projects of two generators, rows that are not there, contents that do not differ; and DeviceError.
     """
     keyframes, name = check_strength(strength), new_name(name, f"mix {other.path.stem}", workspace.list_edits())
     mine, theirs = workspace.info["generator"], other.info["generator"]
@@ -36,7 +37,7 @@ def mix(
             f"{workspace.path} was made with the generator {mine['name']} ({mine['hash'][:12]}), {other.path} with {theirs['name']} ({theirs['hash'][:12]}); "
             "mix projects of one generator"
         )
-    generator = workspace.generator(device)
+    generator = workspace.generator(pick_device(device))
     rows = parse_rows(layers, generator.num_ws)
     changes = mean_content(other, generator) - mean_content(workspace, generator)
     if not bool(changes[rows].any()):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vedit.cli.console import Console
-from vedit.cli.options import AsJson, GeneratorName, Quiet
+from vedit.cli.options import AsJson, Device, GeneratorName, Quiet
 from vedit.models.registry import GENERATOR_OF
 
 
@@ -17,6 +17,7 @@ def decompose(
     contents: Annotated[int, typer.Option(metavar="N", min=1, max=32, help="Rows: one content each.")] = 4,
     motions: Annotated[int, typer.Option(metavar="N", min=1, max=32, help="Columns: one motion each.")] = 4,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="The video.")] = Path("decomposition.mp4"),
+    device: Device = "auto",
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -28,5 +29,5 @@ def decompose(
     from vedit.sampling import decompose as run
 
     console = Console(quiet, as_json)
-    path = console.run(run(generator, contents=contents, motions=motions, out=out))
+    path = console.run(run(generator, contents=contents, motions=motions, out=out, device=device))
     console.answer({"video": path}, str(path))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from vedit.cli.console import Console, complain
-from vedit.cli.options import AsJson, Project, Quiet
+from vedit.cli.options import AsJson, Device, Project, Quiet
 from vedit.cli.projects import open_project
 from vedit.timing import parse_keyframes
 
@@ -28,6 +28,7 @@ def edit(
     clip: Annotated[str, typer.Option(metavar="MODEL", help="A text–image model: open_clip's name, a local file, or builtin.")] = "builtin",
     steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="optimize: at most so many steps.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="optimize: the same seed makes the same edit.")] = 0,
+    device: Device = "auto",
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -67,6 +68,7 @@ def edit(
             clip=clip or None,
             steps=steps,
             seed=seed,
+            device=device,
         )
     )
     for warning in made.warnings:

@@ -9,7 +9,7 @@ import typer
 
 from vedit.cli.console import Console, complain, table
 from vedit.cli.info import strength_text, where
-from vedit.cli.options import AsJson, Project, Quiet
+from vedit.cli.options import AsJson, Device, Project, Quiet
 from vedit.cli.parse import BadArgument
 from vedit.cli.projects import open_project
 from vedit.timing import parse_keyframes
@@ -83,6 +83,7 @@ def mix(
     layers: Annotated[str, typer.Option(metavar="0-3|all", help="Rows of ws: the first are shape and pose, the last colours.")] = "all",
     strength: Annotated[str, typer.Option(metavar="X | 0s=0,2s=1", help="0 is this clip, 1 the other's content; keyframes fade.")] = "1",
     name: Annotated[str, typer.Option(metavar="NAME", help="What the edit is called; made from the other's name if left out.", show_default=False)] = "",
+    device: Device = "auto",
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -99,7 +100,7 @@ def mix(
     from vedit.mixing import mix as run
 
     workspace = open_project(project)
-    made = run(workspace, open_project(other), layers=layers, strength=keyframes, name=name or None)
+    made = run(workspace, open_project(other), layers=layers, strength=keyframes, name=name or None, device=device)
     for warning in made.warnings:
         complain(warning, kind="warning")
     _list(workspace, Console(quiet, as_json))

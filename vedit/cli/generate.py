@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vedit.cli.console import Console
-from vedit.cli.options import AsJson, GeneratorName, Quiet
+from vedit.cli.options import AsJson, Device, GeneratorName, Quiet
 from vedit.cli.parse import parse_seeds
 from vedit.models.registry import GENERATOR_OF
 from vedit.timing import parse_rate
@@ -25,6 +25,7 @@ def generate(
     ] = None,
     grid: Annotated[bool, typer.Option("--grid", help="All in one video.")] = False,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="PATH", help="A folder, or a file with --grid.")] = Path("generated"),
+    device: Device = "auto",
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -40,5 +41,5 @@ def generate(
     from vedit.sampling import generate as run
 
     console = Console(quiet, as_json)
-    paths = console.run(run(generator, seeds=wanted, frames=frames, fps=rate, psi=psi, label=label, grid=grid, out=out))
+    paths = console.run(run(generator, seeds=wanted, frames=frames, fps=rate, psi=psi, label=label, grid=grid, out=out, device=device))
     console.answer({"videos": paths}, *(str(path) for path in paths))

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from vedit.cli.console import Console
-from vedit.cli.options import AsJson, Blend, Project, Quiet, RenderPrecision
+from vedit.cli.options import AsJson, Blend, Device, Project, Quiet, RenderPrecision
 from vedit.cli.parse import BadArgument, check_blend, parse_edit, parse_length
 from vedit.cli.projects import open_project
 from vedit.timing import parse_rate, parse_sweep
@@ -43,6 +43,7 @@ def render(
     crf: Annotated[int | None, typer.Option(metavar="N", min=0, max=63, help="Quality of h264, hevc, av1, vp9: less is better.", show_default=False)] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE|DIR", help="Where to; PROJECT/renders if left out.", show_default=False)] = None,
     precision: RenderPrecision = None,
+    device: Device = "auto",
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -96,6 +97,7 @@ def render(
             codec=codec,
             crf=crf,
             out=out,
+            device=device,
             precision=precision,
         )
     )

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vedit.cli.console import Console
-from vedit.cli.options import AsJson, Blend, Quiet, RenderPrecision
+from vedit.cli.options import AsJson, Blend, Device, Quiet, RenderPrecision
 from vedit.cli.parse import BadArgument, check_blend
 from vedit.cli.projects import names_project, open_project
 from vedit.timing import parse_rate
@@ -25,6 +25,7 @@ def upsample(
     blend: Blend = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="Where to; PROJECT/renders if left out.", show_default=False)] = None,
     precision: RenderPrecision = None,
+    device: Device = "auto",
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -52,6 +53,6 @@ def upsample(
     else:
         from vedit.projection import project
 
-        workspace = console.run(project(source))
-    path = console.run(render(workspace, factor=factor, fps=rate, paste_back=paste_back, blend=blend, out=out, precision=precision))
+        workspace = console.run(project(source, device=device))
+    path = console.run(render(workspace, factor=factor, fps=rate, paste_back=paste_back, blend=blend, out=out, device=device, precision=precision))
     console.answer({"project": workspace.path, "video": path}, str(path))
