@@ -86,6 +86,13 @@ def test_a_mistake_is_one_line_and_a_status(vedit: Vedit, args: list[str], statu
     assert list(tmp_path.iterdir()) == []
 
 
+def test_every_word_that_a_text_image_model_knows_is_shown(vedit: Vedit, tmp_path: Path) -> None:
+    known = json.loads(vedit("models", "info", "clip-1", "--json", cwd=tmp_path).stdout)["words"].split()
+    shown = vedit("models", "info", "clip-1", cwd=tmp_path).stdout
+    assert len(known) > 500 and shown.partition("words:")[2].split() == known
+    assert max(len(line) for line in shown.partition("words:")[2].splitlines()) <= 80
+
+
 def test_a_file_that_is_not_there_is_named(vedit: Vedit, tmp_path: Path) -> None:
     done = vedit("models", "info", str(tmp_path / "no.safetensors"), cwd=tmp_path)
     assert "no.safetensors" in one_line_error(done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
@@ -58,7 +59,7 @@ def info(
         about = models.describe(local[name])
     else:
         about = _entry(name)
-    console.answer(about, *(f"{key}: {_short(value)}" for key, value in about.items()))
+    console.answer(about, *(f"{key}:{_listed(value) if key == 'words' else ' ' + _short(value)}" for key, value in about.items()))
 
 
 @app.command()
@@ -128,6 +129,11 @@ def _entry(name: str) -> dict[str, object]:
         words = path / "vocabulary.txt"
         about |= {"words": " ".join(words.read_text(encoding="utf-8").split())} if words.is_file() else {}
     return about
+
+
+def _listed(words: object) -> str:
+    """A long list of words, all of them, in lines that a terminal holds."""
+    return "\n" + textwrap.fill(str(words), 80, initial_indent="  ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _short(value: object, limit: int = 2000) -> str:
