@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import typer
 
 from tests.commands import Ran, Vedit, one_line_error, python
 from tests.tiny_project import finished
 from vedit import __version__
-from vedit.cli import COMMANDS, console
+from vedit.cli import COMMANDS, app, console
 from vedit.cli.parse import BadArgument, parse_edit, parse_length, parse_seeds
 from vedit.editing import Edit
 from vedit.progress import Progress, Task
@@ -28,7 +29,7 @@ GROUPS = ("data", "edits", "models", "metrics")
 
 
 def test_help_of_every_command_imports_nothing_heavy() -> None:
-    commands = ["", *COMMANDS, *GROUPS, "edits list", "models pull", "metrics compare"]
+    commands = ["", *every_command()]
     script = f"""
 import sys
 from vedit.cli import main
@@ -46,9 +47,19 @@ print("LOADED", [name for name in {HEAVY!r} if name in sys.modules])
     assert done.stdout.rstrip().endswith("LOADED []"), done.stdout
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, *GROUPS])
+def every_command() -> list[str]:
+    """Commands, groups and the commands of groups, as they are typed."""
+    groups = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    return [*groups, *(f"{group} {name}" for group in groups for name in getattr(groups[group], "commands", ()))]
+
+
+def test_there_are_commands_and_commands_of_groups() -> None:
+    assert set(every_command()) > {*COMMANDS, *GROUPS, "edits mix", "models info", "data check", "metrics compare"}
+
+
+@pytest.mark.parametrize("command", every_command())
 def test_help_teaches_by_example(vedit: Vedit, command: str) -> None:
-    assert f"\n    vedit {command}" in vedit(command, "--help").stdout
+    assert f"\n    vedit {command}" in vedit(*command.split(), "--help").stdout
 
 
 def test_no_arguments_show_the_help(vedit: Vedit) -> None:

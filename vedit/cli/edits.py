@@ -31,7 +31,12 @@ app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
 
 @app.command("list")
 def list_(project: Project = None, quiet: Quiet = False, as_json: AsJson = False) -> None:
-    """Show the edits of a project in the order in which they are applied."""
+    """Show the edits of a project in the order in which they are applied.
+
+    \b
+      vedit edits list
+      vedit edits list head.vedit --json
+    """
     _list(open_project(project), Console(quiet, as_json))
 
 
@@ -41,7 +46,12 @@ def rm(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove an edit."""
+    """Remove an edit.
+
+    \b
+      vedit edits rm old-person
+      vedit edits rm head.vedit old-person
+    """
     workspace, (name,) = _split(names, "NAME")
     workspace.remove_edit(name)
     _list(workspace, Console(quiet, as_json))
@@ -53,7 +63,12 @@ def rename(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Give an edit another name."""
+    """Give an edit another name.
+
+    \b
+      vedit edits rename an-old-person old
+      vedit edits rename head.vedit an-old-person old
+    """
     workspace, (old, new) = _split(names, "OLD", "NEW")
     workspace.rename_edit(old, new)
     _list(workspace, Console(quiet, as_json))
@@ -67,7 +82,12 @@ def move(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Change the order in which edits are applied."""
+    """Change the order in which edits are applied.
+
+    \b
+      vedit edits move beard 1
+      vedit edits move head.vedit beard 2
+    """
     workspace, (name, position) = _split(names, "NAME", "POSITION")
     count = len(workspace.list_edits())
     if not position.isdecimal() or not 1 <= int(position) <= count:

@@ -26,7 +26,12 @@ app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
 
 @app.command("list")
 def list_(quiet: Quiet = False, as_json: AsJson = False) -> None:
-    """Show every model that is known or found, and whether it is on this machine."""
+    """Show every model that is known or found, and whether it is on this machine.
+
+    \b
+      vedit models list
+      vedit models list --json
+    """
     from vedit import models
 
     rows: list[dict[str, object]] = []
@@ -48,7 +53,13 @@ def info(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a model is, where it comes from and what its file holds."""
+    """Say what a model is, where it comes from and what its file holds.
+
+    \b
+      vedit models info portraits-2
+      vedit models info clip-1                the words that prompts are made of
+      vedit models info runs/heads/heads.safetensors
+    """
     from vedit import models
 
     console = Console(quiet, as_json)
@@ -68,7 +79,11 @@ def pull(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch a model from upstream into the cache, going on where an earlier try stopped; it is checked before it is used."""
+    """Fetch a model from upstream into the cache, going on where an earlier try stopped; it is checked before it is used.
+
+    \b
+      vedit models pull vgg16
+    """
     from vedit import models
 
     console = Console(quiet, as_json)
@@ -97,7 +112,12 @@ def import_(
 
 @app.command()
 def verify(quiet: Quiet = False, as_json: AsJson = False) -> None:
-    """Hash every model on this machine and compare with what was published. Exits with 1 if one is wrong."""
+    """Hash every model on this machine and compare with what was published. Exits with 1 if one is wrong.
+
+    \b
+      vedit models verify
+      vedit models verify --json
+    """
     from vedit import models
 
     console = Console(quiet, as_json)
