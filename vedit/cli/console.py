@@ -30,7 +30,10 @@ class Bars(Protocol):
 
 @dataclass(frozen=True)
 class Console:
-    """Where a command's words go. `quiet` shows errors alone; `as_json` turns the answer on stdout into one JSON object."""
+    """Where a command's words go. `quiet` leaves progress and chatter out, but no answer, warning or error.
+
+    `as_json` turns the answer on stdout into one JSON object.
+    """
 
     quiet: bool = False
     as_json: bool = False

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no chatter: the answer and errors alone.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no chatter: the answer, and warnings and errors on stderr.")]
 AsJson = Annotated[bool, typer.Option("--json", help="The answer on stdout as one JSON object, for scripts.")]
 Project = Annotated[
     Path | None,
