@@ -109,6 +109,13 @@ def test_a_file_that_is_not_there_is_named(vedit: Vedit, tmp_path: Path) -> None
     assert "no.safetensors" in one_line_error(done)
 
 
+@pytest.mark.parametrize("command", ["generate -g", "metrics compare world:skies", "models info"])
+def test_an_official_snapshot_is_to_be_imported_first(vedit: Vedit, tmp_path: Path, command: str) -> None:
+    (tmp_path / "official.pkl").write_bytes(b"never read")
+    done = vedit(*command.split(), "official.pkl", cwd=tmp_path)
+    assert "`vedit models import official.pkl -o NAME.safetensors`" in one_line_error(done)
+
+
 def test_json_is_one_object_and_quiet_is_quiet(vedit: Vedit, tmp_path: Path) -> None:
     done = vedit("models", "list", "--json", cwd=tmp_path, VEDIT_OFFLINE="1")
     names = [model["name"] for model in json.loads(done.stdout)["models"]]

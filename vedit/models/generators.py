@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vedit.errors import VeditError
+from vedit.models.inspection import refuse_pickle
 from vedit.models.registry import UnknownModel
 from vedit.models.store import local_generators, plain_name
 
@@ -30,7 +31,10 @@ def is_known(name: str) -> bool:
 
 
 def find_generator(name_or_path: str | Path) -> Path:
-    """The checkpoint file of a generator: a built-in's or search path's name, else a path. Raises UnknownModel or NoGenerator."""
+    """The checkpoint file of a generator: a built-in's or search path's name, else a path.
+
+    Raises UnknownModel, NoGenerator, and NotAModel for a pickle.
+    """
     text = str(name_or_path)
     if plain_name(text):
         known = dict(local_generators())
@@ -42,13 +46,14 @@ def find_generator(name_or_path: str | Path) -> Path:
     if not path.is_file():
         found = "is a folder" if path.is_dir() else "does not exist"
         raise NoGenerator(f"generator {text} {found}; give a name (`vedit models list`) or a .safetensors file")
+    refuse_pickle(path)
     return path
 
 
 def load_generator(name_or_path: str | Path, device: str = "cpu", *, classes: bool = False) -> Generator:
     """A generator ready for use (eval, no gradients to its weights) by name or path; with `classes`, one that wants labels too.
 
-    Raises UnknownModel with the names there are, NoGenerator, ConditionalGenerator, and the errors of `stylegan_v.load_generator`.
+    Raises UnknownModel with the names there are, NoGenerator, NotAModel, ConditionalGenerator, and the errors of `stylegan_v.load_generator`.
     """
     from stylegan_v import load_generator as load
 

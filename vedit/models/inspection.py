@@ -21,8 +21,7 @@ def describe(path: Path) -> dict[str, Any]:
     """
     from safetensors import SafetensorError, safe_open
 
-    if path.suffix in (".pkl", ".pickle"):
-        raise NotAModel(f"{path} is a pickle, which is never opened as it stands; `vedit models import {path} -o NAME.safetensors` reads it safely")
+    refuse_pickle(path)
     with path.open("rb"):
         pass  # the usual OSError where it cannot be read
     try:
@@ -41,6 +40,12 @@ def describe(path: Path) -> dict[str, Any]:
         "types": types,
         **{key: _parsed(value) for key, value in metadata.items()},
     }
+
+
+def refuse_pickle(path: Path) -> None:
+    """Raise NotAModel, which says what to do, for a pickle: official snapshots are some."""
+    if path.suffix.lower() in (".pkl", ".pickle"):
+        raise NotAModel(f"{path} is a pickle, which is never opened as it stands; `vedit models import {path} -o NAME.safetensors` reads it safely")
 
 
 def _parsed(text: str) -> Any:
