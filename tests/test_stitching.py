@@ -118,7 +118,8 @@ def test_where_nothing_moves_a_moving_crop_leaves_no_edge(tmp_path: Path) -> Non
     workspace.info["crops"] = [[[32.0, 0, x], [0, 32.0, 16]] for x in (10.0, 20.0)]
     workspace.source = lambda: tmp_path / "clip.mkv"  # type: ignore[method-assign]
     back: Any = PasteBack(workspace, Bright())  # type: ignore[arg-type]
-    assert all((picture == 100).all() for picture in back.pictures([0.0, 0.01, 0.02, 0.04]))
+    pictures = list(back.pictures([0.0, 0.01, 0.02, 0.04]))
+    assert len(pictures) == 4 and all((picture == 100).all() for picture in pictures)
 
 
 def test_a_source_that_ends_early_holds_its_last_frame(tmp_path: Path) -> None:
