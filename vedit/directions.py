@@ -288,8 +288,7 @@ def style_changes(
 
 
 def style_ways(stats: Statistics, generator: Generator) -> dict[str, Tensor]:
-    """For every layer but ToRGB the matrix [I, K] that turns K independent values of deviation 1 into changes of its styles as the
-    generator's own vary, channels together.
+    """For each layer but ToRGB, a matrix [I, K] mapping K independent unit-variance values to style changes with the generator's own covariance.
 
     ToRGB is left out: its channels paint colours over what is there, and what a text–image model likes of that is adversarial.
     """

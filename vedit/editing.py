@@ -53,7 +53,7 @@ class Request:
 
         neutral: the text the prompt is measured against; None chooses one that fits what the generator shows.
         strength: a number (1 is a clear, natural change; negative reverses), keyframes, or either as text: "0.7", "0s=0,2s=1".
-        disentangle: in [0, 1], leaves out the weakest channels; None lets vedit choose.  clip: a model as in `vedit.guidance`.
+        disentangle: in [0, 1], leaves out the weakest channels; None, like 0, leaves out none.  clip: a model as in `vedit.guidance`.
         method: "global" or "optimize".  name: not one of `taken`; None makes one from the prompt, numbered where it is taken.
         """
         prompt = check_prompt(prompt, "prompt")

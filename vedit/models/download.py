@@ -26,7 +26,7 @@ class DownloadFailed(VeditError, OSError):
 
 
 class BadDownload(VeditError, ValueError):
-    """A fetched file is not the one that was wanted; it has been removed."""
+    """What upstream offers or has sent is not the file that was wanted, and is not taken for it."""
 
 
 def sha256_of(path: Path) -> str:

@@ -105,7 +105,7 @@ class MovingPicture:
             self._tell(decoding, shown, whole=not decoding.sought and start <= 0 and not more, ended=not more)
 
     def at(self, moments: Sequence[float]) -> Iterator[Frame]:
-        """The frame that stands at each of the moments, which must not fall: the first frame before it begins, the last one after it ended.
+        """The frame that stands at each of the moments, in ascending order: the first frame before it begins, the last one after it ended.
 
         Between moments it goes on decoding, or jumps where a key frame lies on the way; only the frames that are handed on are made pixels.
         """

@@ -47,7 +47,7 @@ class Source(Protocol):
         """The frames with start <= time < end."""
 
     def at(self, moments: Sequence[float]) -> Iterator[Frame]:
-        """The frame that stands at each of the moments, which must not fall; the first or last one outside the source."""
+        """The frame that stands at each of the moments, in ascending order; the first or last one outside the source."""
 
     def masks(self) -> Iterator[Mask]:
         """Every frame as a mask: what is transparent is black."""
