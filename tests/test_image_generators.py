@@ -105,3 +105,20 @@ def test_a_generator_of_classes_is_refused_before_anything_is_written(vedit: Ved
     for command in (("project", str(clip), "-q"), ("generate", "--seeds", "0"), ("decompose",)):
         assert "draws 3 classes" in one_line_error(vedit(*command, "-g", str(name), cwd=tmp_path))
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_clip_is_found_in_one_class_and_its_project_remembers_which(vedit: Vedit, clip: Path, tmp_path: Path) -> None:
+    name, motion = tmp_path / "classes.safetensors", tiny_generator().cfg.motion
+    save_generator(Generator(GeneratorConfig(resolution=16, z_dim=8, w_dim=8, c_dim=3, channel_base=64, channel_max=8, motion=motion)), name)
+    few = ("--steps", "1", "--perceptual", "builtin", "--crop", "center", "--device", "cpu", "-q")
+    hashes = []
+    for number in ("0", "2"):
+        project = f"{number}.vedit"
+        assert vedit("project", str(clip), "-g", str(name), "--class", number, "-o", project, *few, cwd=tmp_path).returncode == 0
+        assert vedit("render", project, "--no-audio", "-q", cwd=tmp_path).returncode == 0
+        workspace = Workspace.open(tmp_path / project)
+        hashes.append(workspace.generator().hash)
+        assert workspace.generator().cfg.c_dim == 0 and workspace.info["generator"]["class"] == int(number)
+    assert hashes[0] != hashes[1]
+    assert vedit("decompose", "-g", str(name), "--class", "1", "--contents", "1", "--motions", "1", "-q", cwd=tmp_path).returncode == 0
+    assert "classes 0 to 2" in one_line_error(vedit("decompose", "-g", str(name), "--class", "3", cwd=tmp_path))

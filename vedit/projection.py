@@ -79,6 +79,7 @@ def project(
     steps: int | None = None,
     perceptual: str = "auto",
     seed: int = 0,
+    label: int | None = None,
     device: str = "auto",
     precision: str = "auto",
     overwrite: bool = False,
@@ -87,7 +88,8 @@ def project(
 
     `fidelity`: `latent` is one content and one motion, `balanced` adds the smooth residuals, `max` fits the generator to the clip as
     well. `crop` as in `vedit.alignment.find_crops`, `faces` the face detector by name. `steps` is the length of each
-    optimisation. A killed run goes on where it was; settings that changed invalidate their stage and the later ones.
+    optimisation; a generator of classes is used for that of the number `label`. A killed run goes on where it was; settings that changed
+    invalidate their stage and the later ones.
     Raises VeditErrors: for sources that cannot be read, unknown generators, and a project of another clip at `out`.
     """
     source = Path(source)
@@ -97,7 +99,7 @@ def project(
     place = pick_device(device)
     name = str(generator) if generator is not None else _suited(footage, faces)
     yield Progress("prepare", 0, 1, f"generator {name}")
-    network = models.load_generator(name, place).set_precision(pick_precision(precision, place))
+    network = models.load_generator(name, place, label=label).set_precision(pick_precision(precision, place))
     distance = distances.load(perceptual, place)
     source_hash = file_hash(source)
     workspace = _place(source, source_hash, out, overwrite)
@@ -113,18 +115,11 @@ def project(
             workspace.clear()
         target = Target.of(FloatFrames(frames, place), clock(about["times"]), distance)
         levels = yield from _found(stages, network, target, cfg, fidelity, seed, distance.name, about["held"])
-        judges, store = _judges(distance.name), FrameStore(models.frames_dir())
-        curves: dict[str, Curves] = {}
-        for done, (level, (latents, difference)) in enumerate(levels.items()):
-            yield Progress("report", done, len(levels))
-            curves[level] = Curves(judges)
-            fitted = (network if difference is None else tuned(network, difference)).set_precision(torch.float32)
-            scene = Scene(fitted, latents, clock, weights=model_hash(fitted))  # what will be rendered later, and kept for that
-            for pair in beside_source(frames, scene, store if level == fidelity else None):
-                curves[level].add(*pair)
+        store = FrameStore(models.frames_dir())
+        curves, scene = yield from _compared(frames, levels, network, clock, fidelity, _judges(distance.name), store)
         scores = {level: found.report().to_dict() for level, found in curves.items()}
         workspace.info |= info | about
-        workspace.info["generator"] = {"name": name if models.is_known(name) else str(Path(name).resolve()), "hash": network.hash}
+        workspace.info["generator"] = {"name": name if models.is_known(name) else str(Path(name).resolve()), "hash": network.hash, "class": label}
         workspace.info["settings"] = footage.settings() | {
             "crop": crop, "faces": faces, "fidelity": fidelity, "steps": steps, "perceptual": distance.name, "seed": seed, "precision": precision
         }  # fmt: skip
@@ -134,6 +129,24 @@ def project(
         reports.write(workspace, beside_source(frames, scene, store), curves[fidelity])
     yield Progress("report", len(levels), len(levels))
     return workspace
+
+
+def _compared(
+    frames: FrameFile, levels: dict[Fidelity, Level], network: Generator, clock: Clock, fidelity: Fidelity, judges: dict[str, Distance], store: FrameStore
+) -> Task[tuple[dict[str, Curves], Scene]]:
+    """The figures of every level against the source, and the scene of the one that was asked for, whose frames are kept in `store`."""
+    curves: dict[str, Curves] = {}
+    asked: Scene | None = None
+    for done, (level, (latents, difference)) in enumerate(levels.items()):
+        yield Progress("report", done, len(levels))
+        fitted = (network if difference is None else tuned(network, difference)).set_precision(torch.float32)
+        scene = Scene(fitted, latents, clock, weights=model_hash(fitted))  # what will be rendered later, and kept for that
+        curves[level] = Curves(judges)
+        for pair in beside_source(frames, scene, store if level == fidelity else None):
+            curves[level].add(*pair)
+        asked = scene if level == fidelity else asked
+    assert asked is not None
+    return curves, asked
 
 
 def _place(source: Path, source_hash: str, out: Path | str | None, overwrite: bool) -> Workspace:

@@ -33,10 +33,10 @@ class SamplingWarning(UserWarning):
     """Random videos will be less than one may expect."""
 
 
-def content_of(generator: Generator, seed: int, psi: float = 1.0, c: Tensor | None = None) -> Tensor:
-    """ws [1, L, D] of a seed, and of a label c [1, c_dim] where the generator wants one."""
+def content_of(generator: Generator, seed: int, psi: float = 1.0) -> Tensor:
+    """ws [1, L, D] of a seed."""
     rng = torch.Generator().manual_seed(seed)
-    return generator.mapping(torch.randn(1, generator.cfg.z_dim, generator=rng).to(generator.device), c, psi=psi)
+    return generator.mapping(torch.randn(1, generator.cfg.z_dim, generator=rng).to(generator.device), psi=psi)
 
 
 def motion_codes_of(generator: Generator, seed: int, max_t: float) -> Tensor:
@@ -49,13 +49,13 @@ def motion_codes_of(generator: Generator, seed: int, max_t: float) -> Tensor:
 
 
 @torch.no_grad()
-def sample(generator: Generator, content: Tensor, motion_seed: int, t: Tensor, c: Tensor | None = None) -> Iterator[Tensor]:
-    """Frames [B, 3, H, W] at t [T], in chunks, of a content ws [1, L, D] and a label c [1, c_dim] under the motion of a seed."""
+def sample(generator: Generator, content: Tensor, motion_seed: int, t: Tensor) -> Iterator[Tensor]:
+    """Frames [B, 3, H, W] at t [T], in chunks, of a content ws [1, L, D] under the motion of a seed."""
     u = None
     if generator.cfg.motion is not None:
-        u = generator.trajectory(motion_codes_of(generator, motion_seed, float(t.max())), c)
+        u = generator.trajectory(motion_codes_of(generator, motion_seed, float(t.max())))
     for part in t.split(CHUNK):
-        motion_v = None if u is None else generator.motion(part.unsqueeze(0), None, c, u=u)
+        motion_v = None if u is None else generator.motion(part.unsqueeze(0), None, u=u)
         frames = generator.synthesis(content, motion_v=motion_v)[0]
         yield frames.clamp(-1, 1) if u is not None else frames.clamp(-1, 1).expand(len(part), -1, -1, -1)
 
@@ -78,20 +78,19 @@ def generate(
     """
     if not 1 <= frames <= MAX_FRAMES or not seeds:
         raise SamplingError(f"found {frames} frames of {len(seeds)} seeds; give at least one of each, and at most {MAX_FRAMES} frames")
-    network = models.load_generator(generator, pick_device(device), classes=label is not None)
-    c = None if label is None else _label(network, label, generator)
+    network = models.load_generator(generator, pick_device(device), label=label)
     rate = parse_rate(fps if fps is not None else network.fps)
     t = torch.arange(frames, dtype=torch.float64) * (network.fps / float(rate))
-    films = [(content_of(network, seed, psi, c), seed) for seed in seeds]
+    films = [(content_of(network, seed, psi), seed) for seed in seeds]
     if frames > 1:
         _warn_of_stills(network, generator, "every video shows one still picture")
     out = Path(out)
     if grid:
-        return [(yield from _film(network, films, t, rate, _file(out), None, c))]
+        return [(yield from _film(network, films, t, rate, _file(out), None))]
     out.mkdir(parents=True, exist_ok=True)
     paths = []
     for film, seed in zip(films, seeds, strict=True):
-        paths.append((yield from _film(network, [film], t, rate, out / f"{seed:04d}.mp4", 1, c)))
+        paths.append((yield from _film(network, [film], t, rate, out / f"{seed:04d}.mp4", 1)))
     return paths
 
 
@@ -101,13 +100,14 @@ def decompose(
     contents: int = 4,
     motions: int = 4,
     frames: int = 100,
+    label: int | None = None,
     out: Path | str = "decomposition.mp4",
     device: str = "auto",
 ) -> Task[Path]:
-    """One video of a grid: every row shares a content, every column a motion."""
+    """One video of a grid: every row shares a content, every column a motion; of the class `label` where there are classes."""
     if contents < 1 or motions < 1:
         raise SamplingError(f"found {contents} contents and {motions} motions; give at least one of each")
-    network = models.load_generator(generator, pick_device(device))
+    network = models.load_generator(generator, pick_device(device), label=label)
     _warn_of_stills(network, generator, "nothing moves, and all columns are alike")
     t = torch.arange(frames, dtype=torch.float64)
     films = [(content_of(network, row), column) for row in range(contents) for column in range(motions)]
@@ -123,19 +123,11 @@ def _file(path: Path) -> Path:
     return path if path.suffix else path.with_suffix(".mp4")
 
 
-def _label(generator: Generator, number: int, name: str | Path) -> Tensor:
-    """The label c [1, c_dim] of a class."""
-    if not 0 <= number < generator.cfg.c_dim:
-        known = f"classes 0 to {generator.cfg.c_dim - 1}" if generator.cfg.c_dim else "no classes"
-        raise SamplingError(f"found class {number}; generator {name} has {known}")
-    return torch.nn.functional.one_hot(torch.tensor([number]), generator.cfg.c_dim).float().to(generator.device)
-
-
 def _film(
-    generator: Generator, films: Sequence[tuple[Tensor, int]], t: Tensor, rate: Fraction, path: Path, columns: int | None, c: Tensor | None = None
+    generator: Generator, films: Sequence[tuple[Tensor, int]], t: Tensor, rate: Fraction, path: Path, columns: int | None
 ) -> Task[Path]:
-    """Write films (content, motion seed) of one class side by side, `columns` in a row (None: as a square)."""
-    streams = [sample(generator, content, motion, t, c) for content, motion in films]
+    """Write films (content, motion seed) side by side, `columns` in a row (None: as a square)."""
+    streams = [sample(generator, content, motion, t) for content, motion in films]
 
     def pictures() -> Iterator[Pixels]:
         for parts in zip(*streams, strict=True):

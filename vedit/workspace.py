@@ -88,7 +88,7 @@ class Workspace:
         from vedit.models import load_generator
 
         wanted = self.info["generator"]
-        generator = load_generator(wanted["name"], device)
+        generator = load_generator(wanted["name"], device, label=wanted.get("class"))
         if generator.hash != wanted["hash"]:
             raise GeneratorMismatch(wanted["name"], wanted["hash"], generator.hash)
         return self.fitted(generator)

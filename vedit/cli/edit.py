@@ -8,6 +8,7 @@ import typer
 
 from vedit.cli.console import Console, complain
 from vedit.cli.options import AsJson, Device, Project, Quiet
+from vedit.cli.parse import HIGHEST_SEED
 from vedit.cli.projects import open_project
 from vedit.timing import parse_keyframes
 
@@ -27,7 +28,7 @@ def edit(
     name: Annotated[str, typer.Option(metavar="NAME", help="What the edit is called; made from the prompt if left out.", show_default=False)] = "",
     clip: Annotated[str, typer.Option(metavar="MODEL", help="A text–image model: open_clip's name, a local file, or builtin.")] = "builtin",
     steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="optimize: at most so many steps.", show_default=False)] = None,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="optimize: the same seed makes the same edit.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, max=HIGHEST_SEED, help="optimize: the same seed makes the same edit.")] = 0,
     device: Device = "auto",
     quiet: Quiet = False,
     as_json: AsJson = False,

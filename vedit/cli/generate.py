@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vedit.cli.console import Console
-from vedit.cli.options import AsJson, Device, GeneratorName, Quiet
+from vedit.cli.options import AsJson, Device, GeneratorName, Label, Quiet
 from vedit.cli.parse import parse_seeds
 from vedit.models.registry import GENERATOR_OF
 from vedit.timing import parse_rate
@@ -20,9 +20,7 @@ def generate(
     frames: Annotated[int, typer.Option(metavar="N", min=1, help="Length in frames.")] = 100,
     fps: Annotated[str, typer.Option(metavar="N", help="Frame rate; the generator's own if left out.", show_default=False)] = "",
     psi: Annotated[float, typer.Option(metavar="X", help="Truncation: less is more average, 1 is the full variety.")] = 1.0,
-    label: Annotated[
-        int | None, typer.Option("--class", metavar="N", min=0, help="Of a generator that was trained with classes.", show_default=False)
-    ] = None,
+    label: Label = None,
     grid: Annotated[bool, typer.Option("--grid", help="All in one video.")] = False,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="PATH", help="A folder, or a file with --grid.")] = Path("generated"),
     device: Device = "auto",

@@ -18,6 +18,7 @@ GeneratorName = Annotated[
     typer.Option("-g", "--generator", metavar="GENERATOR", help="A name from `vedit models list` or a .safetensors file."),
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to compute.")]
+Label = Annotated[int | None, typer.Option("--class", metavar="N", min=0, help="Of a generator that was trained with classes.", show_default=False)]
 RenderPrecision = Annotated[
     Literal["auto", "fp32", "bf16"] | None,
     typer.Option(

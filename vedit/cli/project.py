@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from vedit.cli.console import Console
-from vedit.cli.options import AsJson, Device, GeneratorName, Quiet
+from vedit.cli.options import AsJson, Device, GeneratorName, Label, Quiet
 from vedit.cli.parse import HIGHEST_SEED, parse_length
 from vedit.timing import parse_rate
 
@@ -37,6 +37,7 @@ def project(
         typer.Option(help="What similarity is judged by; auto takes the best on this machine."),
     ] = "auto",
     seed: Annotated[int, typer.Option(metavar="N", min=0, max=HIGHEST_SEED, help="Seed of every random draw.")] = 0,
+    label: Label = None,
     device: Device = "auto",
     precision: Annotated[Literal["auto", "fp32", "bf16"], typer.Option(help="bf16 is faster where the processor has it.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over where a project of another clip stands.")] = False,
@@ -71,6 +72,7 @@ def project(
             steps=steps,
             perceptual=perceptual,
             seed=seed,
+            label=label,
             device=device,
             precision=precision,
             overwrite=overwrite,

@@ -9,7 +9,7 @@ import typer
 
 from vedit.cli.console import Console
 from vedit.cli.options import AsJson, Blend, Device, Project, Quiet, RenderPrecision
-from vedit.cli.parse import BadArgument, check_blend, parse_edit, parse_length
+from vedit.cli.parse import HIGHEST_SEED, BadArgument, check_blend, parse_edit, parse_length
 from vedit.cli.projects import open_project
 from vedit.timing import parse_rate, parse_sweep
 
@@ -27,7 +27,9 @@ def render(
     start: Annotated[float | None, typer.Option(metavar="S", help="From this second of the clip.", show_default=False)] = None,
     end: Annotated[float | None, typer.Option(metavar="S", help="To this second of the clip.", show_default=False)] = None,
     extend: Annotated[float, typer.Option(metavar="S", help="Go on this many seconds after the clip's end, with silence.")] = 0.0,
-    motion_seed: Annotated[int | None, typer.Option(metavar="N", help="Another motion, drawn from this seed.", show_default=False)] = None,
+    motion_seed: Annotated[
+        int | None, typer.Option(metavar="N", min=0, max=HIGHEST_SEED, help="Another motion, drawn from this seed.", show_default=False)
+    ] = None,
     motion_from: Annotated[Path | None, typer.Option(metavar="PROJECT", help="The motion of another project.", show_default=False)] = None,
     paste_back: Annotated[bool, typer.Option("--paste-back", help="Put the change back into the source's picture.")] = False,
     blend: Blend = None,

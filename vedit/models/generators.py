@@ -22,7 +22,11 @@ class ConditionalGenerator(VeditError, ValueError):
     """A generator wants to be told a class, and there is no saying which."""
 
     def __init__(self, name: str, classes: int) -> None:
-        super().__init__(f"generator {name} draws {classes} classes and wants to be told which: `vedit generate --class N` does; take one without labels here")
+        super().__init__(f"generator {name} draws {classes} classes and wants to be told which: give --class 0 to {classes - 1}, or take one without labels")
+
+
+class NoSuchClass(VeditError, ValueError):
+    """A class was asked for that a generator does not have."""
 
 
 def is_known(name: str) -> bool:
@@ -50,14 +54,29 @@ def find_generator(name_or_path: str | Path) -> Path:
     return path
 
 
-def load_generator(name_or_path: str | Path, device: str = "cpu", *, classes: bool = False) -> Generator:
-    """A generator ready for use (eval, no gradients to its weights) by name or path; with `classes`, one that wants labels too.
+def load_generator(name_or_path: str | Path, device: str = "cpu", *, label: int | None = None, classes: bool = False) -> Generator:
+    """A generator ready for use (eval, no gradients to its weights) by name or path.
 
-    Raises UnknownModel with the names there are, NoGenerator, NotAModel, ConditionalGenerator, and the errors of `stylegan_v.load_generator`.
+    With `label` it is one of that class alone (see `stylegan_v.one_class`); with `classes` it may want labels when it is used.
+    Raises UnknownModel with the names there are, NoGenerator, NotAModel, ConditionalGenerator, NoSuchClass, and the errors of
+    `stylegan_v.load_generator`.
     """
     from stylegan_v import load_generator as load
 
     generator = load(find_generator(name_or_path), device=device)
+    if label is not None:
+        return _of_class(generator, label, str(name_or_path))
     if generator.cfg.c_dim and not classes:
         raise ConditionalGenerator(str(name_or_path), generator.cfg.c_dim)
     return generator
+
+
+def _of_class(generator: Generator, label: int, name: str) -> Generator:
+    import torch
+
+    from stylegan_v.one_class import of_class
+
+    count = generator.cfg.c_dim
+    if not 0 <= label < count:
+        raise NoSuchClass(f"found class {label}; generator {name} has {f'classes 0 to {count - 1}' if count else 'no classes'}")
+    return of_class(generator, torch.nn.functional.one_hot(torch.tensor(label), count).float())
