@@ -64,6 +64,7 @@ def test_two_processes_draw_what_one_draws(clips: ClipDataset) -> None:
         assert torch.equal(half._frames(half._contents(part), part), alone._frames(alone._contents(parts[rank]), parts[rank]))
 
 
+@pytest.mark.filterwarnings("ignore::vedit.training_watch.TrainingWarning", "ignore::vedit.training_metrics.MetricsWarning")
 def test_a_run_leaves_sheets_figures_and_a_generator_that_draws_images(tmp_path: Path) -> None:
     plain = recipe(write_clips(tmp_path / "clips"), metrics={"names": ["fid"], "every": 4, "clips": 8, "features": ["builtin"]})
     plain = dataclasses.replace(plain, game=still_config())
