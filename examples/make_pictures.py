@@ -1,6 +1,6 @@
-"""The pictures of the README, made by the program itself from drawn worlds: `python examples/make_pictures.py DEMO_FOLDER`.
+"""The pictures of the README, made by the program itself from drawn worlds: `python examples/make_pictures.py [DEMO_FOLDER [OUT]]`.
 
-DEMO_FOLDER is what `vedit demo` made (demo-output by default); the other pictures come from the built-in models.
+DEMO_FOLDER is what `vedit demo` made (demo-output by default), OUT where they go; the other pictures come from the built-in models.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ COLOURS = ("a person with blue eyes", "a person with a purple t-shirt", "a perso
 PROMPTS = {models.GENERATOR_OF["portraits"]: LOOKS + COLOURS, models.GENERATOR_OF["skies"]: ("bright sun", "very cloudy day", "aurora", "night")}
 
 
-def save(name: str, picture: np.ndarray) -> None:
-    """Write a JPEG into examples/pictures."""
-    PICTURES.mkdir(exist_ok=True)
-    Image.fromarray(picture).save(PICTURES / f"{name}.jpg", quality=85)
-    print(PICTURES / f"{name}.jpg")
+def save(out: Path, name: str, picture: np.ndarray) -> None:
+    """Write a JPEG."""
+    out.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(out / f"{name}.jpg", quality=85)
+    print(out / f"{name}.jpg")
 
 
 def sheet(frames: Tensor | Sequence[Tensor], columns: int, factor: int = 2) -> np.ndarray:
@@ -43,26 +43,26 @@ def sheet(frames: Tensor | Sequence[Tensor], columns: int, factor: int = 2) -> n
     return tile(to_pixels(large), columns, gap=2)
 
 
-def worlds() -> None:
+def worlds(out: Path) -> None:
     """Both worlds: eight contents each, two moments."""
     for name in ("portraits", "skies"):
         place, rng = world(name), torch.Generator().manual_seed(20_000_100)
         attributes = place.random_attributes(8, rng)
         t = torch.tensor([[4.0, 28.0]]).expand(8, -1)
         clips = place.draw_clips(attributes, place.random_motion(t, rng), 128)
-        save(f"world-{name}", sheet(clips.transpose(0, 1).flatten(0, 1), 8, factor=1))
+        save(out, f"world-{name}", sheet(clips.transpose(0, 1).flatten(0, 1), 8, factor=1))
 
 
-def random_videos(name: str) -> None:
+def random_videos(name: str, out: Path) -> None:
     """A generator's random videos: four contents in rows, eight moments in columns."""
     generator = models.load_generator(name)
     t = torch.arange(8, dtype=torch.float64) * 7
     rows = [torch.cat(list(sample(generator, content_of(generator, seed), seed, t))) for seed in (1, 2, 3, 6)]
-    save(name, sheet(torch.cat(rows), 8))
+    save(out, name, sheet(torch.cat(rows), 8))
 
 
 @torch.no_grad()
-def edits() -> None:
+def edits(out: Path) -> None:
     """Every prompt of PROMPTS on two contents: the unedited frame, then one column a prompt."""
     rows: list[Tensor] = []
     for name, prompts in PROMPTS.items():
@@ -72,7 +72,7 @@ def edits() -> None:
             made = [finish(make(generator, prompt, content=content)) for prompt in prompts]
             changes = [None, *(edit.styles_delta([0.0]) for edit in made)]
             rows.append(torch.cat([_frame(generator, seed, change) for change in changes]))
-    save("edits", np.concatenate([_row(row, 7) for row in rows]))
+    save(out, "edits", np.concatenate([_row(row, 7) for row in rows]))
 
 
 def _frame(generator: Generator, seed: int, delta: dict[str, Tensor] | None) -> Tensor:
@@ -89,10 +89,10 @@ def _row(frames: Tensor, columns: int) -> np.ndarray:
     return sheet(torch.cat([frames, blank]), columns)
 
 
-def demo(folder: Path) -> None:
+def demo(folder: Path, out: Path) -> None:
     """Moments of the demo's comparison video, below one another."""
     images = [frame.image for frame in video.read(folder / "compare.mp4")]
-    save("demo", _stacked(images[i] for i in (0, len(images) // 3, 2 * len(images) // 3)))
+    save(out, "demo", _stacked(images[i] for i in (0, len(images) // 3, 2 * len(images) // 3)))
 
 
 def _stacked(images: Iterable[np.ndarray]) -> np.ndarray:
@@ -101,11 +101,13 @@ def _stacked(images: Iterable[np.ndarray]) -> np.ndarray:
 
 def main() -> None:
     """Make them all."""
-    worlds()
+    given = [Path(argument) for argument in sys.argv[1:3]]
+    folder, out = [*given, *(Path("demo-output"), PICTURES)[len(given) :]]
+    worlds(out)
     for name in PROMPTS:
-        random_videos(name)
-    edits()
-    demo(Path(sys.argv[1] if len(sys.argv) > 1 else "demo-output"))
+        random_videos(name, out)
+    edits(out)
+    demo(folder, out)
 
 
 if __name__ == "__main__":

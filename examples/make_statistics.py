@@ -1,4 +1,4 @@
-"""The statistics that ship with the built-ins, one file for each generator: `python examples/make_statistics.py [GENERATOR]...`.
+"""The statistics that ship with the built-ins, one file for each generator: `python examples/make_statistics.py`.
 
 They say how a generator's contents and the built-in text–image model's view of them go together (see vedit/directions.py).
 Anybody's first edit with another generator makes and caches the same; for the built-ins it is done once, here.
@@ -6,7 +6,8 @@ Anybody's first edit with another generator makes and caches the same; for the b
 
 from __future__ import annotations
 
-import sys
+import argparse
+from pathlib import Path
 
 from vedit import directions, guidance, models
 from vedit.progress import Progress, finish
@@ -20,12 +21,18 @@ def show(progress: Progress) -> None:
 
 def main() -> None:
     """Make the named ones, or all."""
+    parser = argparse.ArgumentParser(description="measure the statistics of built-in generators")
+    parser.add_argument("generators", nargs="*", default=models.BUILTIN_GENERATORS, metavar="GENERATOR")
+    parser.add_argument("--samples", type=int, default=directions.SAMPLES, help="frames of each")
+    parser.add_argument("--out", type=Path, help="a folder; where the built-ins' own are if left out")
+    wanted = parser.parse_args()
     model = guidance.load("builtin")
-    for name in sys.argv[1:] or models.BUILTIN_GENERATORS:
+    for name in wanted.generators:
         generator = models.load_generator(name)
-        stats = finish(directions.measure(generator, model), show)
+        stats = finish(directions.measure(generator, model, samples=wanted.samples), show)
         path = directions.shipped_path(generator, model)
-        path.parent.mkdir(exist_ok=True)
+        path = path if wanted.out is None else wanted.out / path.name
+        path.parent.mkdir(parents=True, exist_ok=True)
         stats.save(path)
         print(path)
 

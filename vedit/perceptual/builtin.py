@@ -3,7 +3,7 @@
 Colours become luminance and two opponent chromas. Oriented Gabor pairs and Gaussian blobs at stride 2, rectified by sign, are
 what LPIPS's first layer would see; pooled and blurred they tell how much of each texture and colour is near, whatever its exact
 place. Three bands: the filters' own pattern, a unit vector over channels (after Zhang et al. 2018), the logarithms of the
-energies near, and their pattern. `recipes/builtin_distance.py` fits the weights to LPIPS (alex): on held-out
+energies near, and their pattern. `tests/accept/fit_distance.py` fits the weights to LPIPS (alex): on held-out
 world frames and real clips at 64² the rank correlation with it is 0.90. Blurs weigh less than LPIPS gives them.
 """
 

@@ -1,6 +1,6 @@
 """Purpose: fit the band weights of the built-in perceptual distance to LPIPS (alex), and measure how well it ranks held-out frames.
 
-Command: python recipes/builtin_distance.py --fit CLIP... --held CLIP...    (LPIPS's weights on VEDIT_MODEL_PATH)
+Command: python -m tests.accept.fit_distance --fit CLIP... --held CLIP...    (LPIPS's weights on VEDIT_MODEL_PATH)
 Fits on world portraits and frames of the --fit clips, 64², each against a distorted copy; the held-out side has other portraits
 and the --held clips. The shipped weights lie between such fits with more and with less weight on small distances.
 Hardware and time: 15 s of one CPU core.
