@@ -124,9 +124,8 @@ class Epilogue(nn.Module):
     def __init__(self, cfg: BlockConfig, out_dim: int | None = None) -> None:
         super().__init__()
         channels = cfg.channels(4)
-        into = channels // cfg.num_frames_div_factor if cfg.concat_res == 4 else channels
         self.group_size = cfg.mbstd_group_size
-        self.conv = Conv2d(into + 1, channels, 3, clamp=cfg.conv_clamp)
+        self.conv = Conv2d(channels + 1, channels, 3, clamp=cfg.conv_clamp)
         self.fc = Linear(channels * 16, channels, act=True)
         self.out = Linear(channels, channels if out_dim is None else out_dim)
 
