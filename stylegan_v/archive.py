@@ -42,7 +42,10 @@ class Archive(Protocol):
         ...
 
     def read(self, entry: Entry, most: int) -> bytes:
-        """The bytes of a file; raises DataError where it has more than `most`, is damaged or has changed since it was listed."""
+        """The bytes of a file; raises DataError where it has more than `most`, is damaged or has changed since it was listed.
+
+        A change shows in a zip by size and CRC; in a folder by size alone, so that another file of the same size passes.
+        """
         ...
 
     def close(self) -> None:

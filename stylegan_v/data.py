@@ -203,28 +203,28 @@ class ClipDataset:
 
     def _survey_labels(self, tables: Sequence[Entry], images: Sequence[Entry]) -> tuple[int, list[Label]]:
         """The size of the labels, and the label of every clip."""
-        none: list[Label] = [() for _ in self.names]
+        given: list[Label] = [() for _ in self.names]
         if not tables:
-            return 0, none
+            return 0, given
         table = min(tables, key=lambda entry: (entry.name.count("/"), entry.name))
         try:
             classes, labels = _parse_labels(self.archive.read(table, MAX_LABELS), table.name.removesuffix("dataset.json"))
         except DataError as error:
             self.problems.append(Problem(table.name, str(error).removeprefix(f"{self.path}: ")))
-            return 0, none
+            return 0, given
         if not labels:
-            return 0, none
+            return 0, given
         known = {image.name for image in images} | set(self.names)
         if strange := [name for name in labels if name not in known]:
             self.notes.append(Problem(table.name, f"has {len(strange)} labels of files that are not there, such as {strange[0]!r}"))
         for i, (name, files) in enumerate(self.files.items()):
-            given = {labels[key] for key in (name, *(file.name for file in files)) if key in labels}
-            if len(given) == 1:
-                none[i] = given.pop()
+            of_clip = {labels[key] for key in (name, *(file.name for file in files)) if key in labels}
+            if len(of_clip) == 1:
+                given[i] = of_clip.pop()
                 continue
-            what = "has no label" if not given else f"has frames of {len(given)} different labels"
+            what = "has no label" if not of_clip else f"has frames of {len(of_clip)} different labels"
             self.problems.append(Problem(name, f"{what} in {table.name}; wanted one for each clip"))
-        return max(classes, _label_size(labels)), none
+        return max(classes, _label_size(labels)), given
 
 
 def _by(size: tuple[int, int]) -> str:

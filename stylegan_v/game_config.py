@@ -35,7 +35,7 @@ class AdaConfig(Config):
 class GuardConfig(Config):
     """What happens on losses or gradients that are not finite: that step is left out; after `patience` of them in a row the run goes back.
 
-    It goes back to its last saved state, all learning rates times `rate_factor` from then on, at most `retreats` times; then it ends.
+    It goes back to its last saved state, all learning rates multiplied by `rate_factor` from then on, at most `retreats` times; then it ends.
     """
 
     patience: int = 10
@@ -98,19 +98,19 @@ class GameConfig(Config):
     """A run of the adversarial game. A clip counts as one image: `kimg` thousand of them in `batch`es.
 
     Judges are either `discriminator`, on its number of frames a clip (2, 3 or more), or MoCoGAN's pair on 16 consecutive frames:
-    `image_discriminator`, which is shown one of them at random, and `video_discriminator`, whose rate is times `video_lr_factor`.
+    `image_discriminator`, which is shown one of them at random, and `video_discriminator`, whose rate is multiplied by `video_lr_factor`.
     An image generator (one without a table motion) has `image_discriminator` alone, and a clip is one frame.
     A batch is worked off in micro-batches of `micro_batch` clips (0: each process's share at once, which is also the most), which are also
     what the minibatch standard deviation sees: with the same ones, any number of processes takes the same steps.
 
     Both sides have the rate `lr` and Adam's betas (0, 0.99); the discriminator's are raised to the power c = interval / (interval + 1), and
-    its rate is times c, because of the steps that R1 takes in between. `r1_gamma` none is 0.0002 · resolution² / batch, `ema_kimg`
+    its rate is multiplied by c, because of the steps that R1 takes in between. `r1_gamma` none is 0.0002 · resolution² / batch, `ema_kimg`
     none 10 · batch / 32. `max_t` (frames; none: the motion codes' max_num_frames) is the span of times that generated clips are drawn from.
 
     `precision` bf16 and fp16 reach the `num_fp16_res` highest resolutions of each network (bf16 with 0: all). fp16 needs `conv_clamp` (256) and
     is StyleGAN2's way: no loss scaling, elements of a gradient that are not finite become 0 or ±1e5; such steps are counted.
-    The generator's rate in the game is times `generator_lr_factor`, and for the first `head_start` thousand clips the judges move alone: a generator that is
-    good already loses what it knows to judges that know nothing, since Adam takes full steps along gradients that are noise.
+    The generator's rate in the game is multiplied by `generator_lr_factor`, and for the first `head_start` thousand clips the judges move alone: a generator
+    that is good already loses what it knows to judges that know nothing, since Adam takes full steps along gradients that are noise.
     `freeze` leaves the first blocks of the discriminator, from full resolution on, as they are (Mo et al. 2020, FreezeD).
     `pairs` holds the generator to the real clips themselves, where there are few.
     """

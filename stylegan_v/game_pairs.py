@@ -54,11 +54,11 @@ class Pairs(nn.Module):
         return self.cfg.lr * min(1.0, (step + 1) / 100) * self.pace(step * batch / 1000 / self.cfg.kimg)
 
     def code_rates(self, factor: float) -> list[float]:
-        """Rates of z and motion_z that are times `factor`."""
+        """Rates of z and motion_z, multiplied by `factor`."""
         return [self.cfg.codes_lr * factor, self.cfg.motion_lr * factor]
 
     def pace(self, progress: float) -> float:
-        """What rates are times at a progress in [0, 1]: half a cosine from 1 to `lr_end`."""
+        """The factor on all rates at a progress in [0, 1]: half a cosine from 1 to `lr_end`."""
         return self.cfg.lr_end + (1 - self.cfg.lr_end) * 0.5 * (1 + math.cos(math.pi * progress))
 
     @torch.no_grad()

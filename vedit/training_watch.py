@@ -86,7 +86,7 @@ class Watch:
             self._sums.setdefault(key, []).append(value)
         if game.step < event.step:
             self._since -= event.step - game.step
-            what = f"the run went back from step {event.step} to {game.step}; learning rates are now times {game.guard.rate:g}"
+            what = f"the run went back from step {event.step} to {game.step}; learning rates are now multiplied by {game.guard.rate:g}"
             warnings.warn(what, TrainingWarning, stacklevel=2)
         if event.step % self.cfg.log_every and game.step < game.cfg.total_steps:
             return
