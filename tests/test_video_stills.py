@@ -88,3 +88,9 @@ def test_a_folder_is_read_in_natural_order(tmp_path: Path) -> None:
     Image.new("RGB", (5, 5)).save(tmp_path / "f11.png")
     with pytest.raises(VideoError, match="one size"):
         list(read(tmp_path))
+
+
+def test_digits_of_other_scripts_in_a_folders_names_are_letters(tmp_path: Path) -> None:
+    for i, name in enumerate(["A2.png", "a10.png", "B1.png", "²1.png", "٣1.png"]):
+        Image.fromarray(picture(i)).save(tmp_path / name)
+    assert numbers(frames(tmp_path)) == [0, 1, 2, 3, 4]

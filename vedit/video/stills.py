@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
+from stylegan_v.data import natural_order
 from vedit.video.info import SLACK, Frame, Pixels, VideoError, VideoInfo
 from vedit.video.picture import MAX_PIXELS, laid_over
 
@@ -215,23 +215,14 @@ def _seconds(text: object) -> float | None:
     return time if 0 <= time < 1e9 else None
 
 
-def natural_order(path: Path) -> list[int | str]:
-    """A sort key that puts frame2 before frame10.
-
-    >>> sorted([Path("f10.png"), Path("f2.png")], key=natural_order)[0].name
-    'f2.png'
-    """
-    return [int(part) if part.isdigit() else part.casefold() for part in re.split(r"([0-9]+)", path.name)]
-
-
 class Folder:
-    """A folder of images in natural order; PNGs written by this program keep their times, others stand at a constant rate."""
+    """A folder of images in natural order, capitals or not; PNGs written by this program keep their times, others stand at a constant rate."""
 
     def __init__(self, path: Path, fps: Fraction) -> None:
         self.path = path
         self.files = sorted(
             (file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES and not file.name.startswith(".")),
-            key=natural_order,
+            key=lambda file: (natural_order(file.name.casefold()), file.name),
         )
         if not self.files:
             raise VideoError(
