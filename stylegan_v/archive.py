@@ -126,8 +126,9 @@ class Zip:
         file = self._open.get(process)
         if file is None:
             file = self._open.setdefault(process, self._opened())  # of two threads that come at once, the first one's stays
-            for other in [other for other in self._open if other != process]:
-                del self._open[other]
+            for other in list(self._open):
+                if other != process:
+                    self._open.pop(other, None)  # another thread may have been here
         return file
 
     def _opened(self) -> zipfile.ZipFile:

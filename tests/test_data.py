@@ -6,13 +6,18 @@ import multiprocessing
 import os
 import pickle
 import sys
+import zipfile
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread
+from threading import Barrier, Thread
+from typing import Any
 
 import pytest
 import torch
 
+from stylegan_v.archive import Zip
 from stylegan_v.data import ClipDataset, ClipSampler, DataError, sample_indices, shortest, spans
 from tests.clip_files import clips, labels, picture, write
 from tests.commands import python
@@ -121,6 +126,28 @@ def test_forked_processes_and_threads_read_one_zip_at_once(tmp_path: Path) -> No
     for worker in (*threads, *processes):
         worker.join()
     assert found == [wanted] * 6
+
+
+def test_threads_of_a_forked_process_let_go_of_its_parents_zip_together(tmp_path: Path) -> None:
+    together = Barrier(2, timeout=60)
+
+    class Handles(dict[int, zipfile.ZipFile]):
+        """Both threads miss a handle of their own, and list those there are, before either goes on."""
+
+        def get(self, *given: Any) -> Any:
+            together.wait()
+            return super().get(*given)
+
+        def __iter__(self) -> Iterator[int]:
+            names = list(self.keys())
+            together.wait()
+            return iter(names)
+
+    archive = Zip(write(tmp_path / "set.zip", clips([3])))
+    archive._open = Handles({-1: zipfile.ZipFile(archive.path)})  # as a fork finds it
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: archive._file(), range(2))
+    assert first is second and set(archive._open.keys()) == {os.getpid()}
 
 
 def test_a_data_set_can_be_sent_to_a_process_and_used_after_closing(dataset: ClipDataset) -> None:
