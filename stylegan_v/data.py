@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from stylegan_v.archive import Archive, DataError, Entry, open_archive
+from stylegan_v.streams import stream
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -397,7 +398,7 @@ class ClipSampler:
         """The clip at a place of the endless stream."""
         item = self._which(place)
         clip = self.usable[item % len(self.usable)]
-        indices = sample_indices(self.dataset.lengths[clip], self.num_frames, _rng(self.seed, "frames", place), self.max_span)
+        indices = sample_indices(self.dataset.lengths[clip], self.num_frames, stream(self.seed, "frames", place), self.max_span)
         frames = self.dataset.frames(clip, indices)
         return frames.flip(-1) if item >= len(self.usable) else frames, indices.float(), self.dataset.label(clip)
 
@@ -405,14 +406,8 @@ class ClipSampler:
         """The order of the items in an epoch; the last two are kept."""
         order = self._orders.get(epoch)
         if order is None:
-            order = torch.randperm(items, generator=_rng(self.seed, "order", epoch))
+            order = torch.randperm(items, generator=stream(self.seed, "order", epoch))
             for old in list(self._orders)[:-1]:
                 self._orders.pop(old, None)  # another thread may have been here
             self._orders[epoch] = order
         return order
-
-
-def _rng(seed: int, purpose: str, number: int) -> torch.Generator:
-    """A stream of random numbers for one purpose at one place."""
-    digest = hashlib.sha256(f"{seed} {purpose} {number}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)

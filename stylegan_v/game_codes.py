@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from stylegan_v.game_config import GameConfig
-from stylegan_v.game_draws import Clips, stream, to_floats, usable_clips
+from stylegan_v.game_draws import Clips, to_floats, usable_clips
 from stylegan_v.game_pairs import Pairs
 from stylegan_v.generator import Generator
+from stylegan_v.streams import stream
 
 COMPONENTS = 12
 SIZE = 16  # pixels a side of the small frames

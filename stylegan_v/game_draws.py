@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -16,6 +15,7 @@ from stylegan_v.data import ClipDataset, ClipSampler, sample_indices
 from stylegan_v.game_config import GameConfig
 from stylegan_v.generator import Generator
 from stylegan_v.ranks import Ranks
+from stylegan_v.streams import stream
 
 Batch = tuple[Tensor, Tensor, Tensor]
 
@@ -186,12 +186,6 @@ class Ahead:
         """Stop reading ahead."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
-
-
-def stream(seed: int, purpose: str, number: int) -> torch.Generator:
-    """A stream of random numbers of its own for one purpose at one place."""
-    digest = hashlib.sha256(f"{seed} {purpose} {number}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
 def to_floats(pixels: Tensor) -> Tensor:

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stylegan_v.game_config import GameConfig, PairsConfig
-from stylegan_v.game_draws import Clips, stream, usable_clips
+from stylegan_v.game_draws import Clips, usable_clips
 from stylegan_v.generator import Generator
 from stylegan_v.losses import pyramid_distance
+from stylegan_v.streams import stream
 
 
 class Pairs(nn.Module):

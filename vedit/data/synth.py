@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
+from stylegan_v.streams import stream
 from vedit.data.prepare import Prepared
 from vedit.data.sources import PreparationError
-from vedit.data.store import MANIFEST, Store, save_frame
+from vedit.data.store import MANIFEST, Store, key_of, save_frame
 from vedit.pixels import to_pixels
 from vedit.progress import Progress, Task
 from vedit.worlds import world
@@ -52,13 +52,13 @@ def synth(
             f"found format {format!r}, quality {quality}, seed {seed}; wanted jpg or png, 1 to 100, and 0 or more"
         )
     settings = {"world": name, "frames": frames, "size": size, "seed": seed, "format": format, "quality": quality}
-    key = _key(settings | {"clips": clips, "version": VERSION})
+    key = key_of(settings | {"clips": clips, "version": VERSION})
     store = Store(Path(out))
     manifest = store.finished(key, overwrite)
     if manifest is None:
         made = []
         for i in range(clips):
-            part = _key(settings | {"clip": i, "version": VERSION})
+            part = key_of(settings | {"clip": i, "version": VERSION})
             if store.part(part) is None:
                 _draw(place, store.begin(part) / _name(i), settings, i)
                 store.finish(part, {})
@@ -78,14 +78,9 @@ def _name(clip: int) -> str:
     return f"clip-{clip:06d}"
 
 
-def _key(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
-
-
 def _draw(place: World, folder: Path, settings: dict[str, Any], clip: int) -> None:
     """Write the frames of a clip."""
-    digest = hashlib.sha256(f"{settings['seed']} {clip}".encode()).digest()
-    rng = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    rng = stream(settings["seed"], clip)
     attributes = place.random_attributes(1, rng)
     motion = place.random_motion(torch.arange(settings["frames"]).float()[None], rng)
     folder.mkdir()
