@@ -1,4 +1,8 @@
-"""A process of a group in which number 1 fails, as it is told to: with a word or by a signal; the others would wait for long."""
+"""A process of a group that does as its first argument says.
+
+Number 1 fails with a word or by a signal, while the others would wait for long; or all stay until their launcher is gone, looking for it before or
+after that, and tell in the folder of the second argument that they are there.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,23 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
-from vedit.training_launch import leave_complaint
+from vedit.training_launch import LAUNCHER, end_with_launcher, leave_complaint
 
 
 def main() -> None:
     """Fail as the first argument says, or wait."""
-    if os.environ["RANK"] == "1":
-        if sys.argv[1] == "word":
+    how = sys.argv[1]
+    if how in ("stay", "stay unaware"):
+        if how == "stay":
+            end_with_launcher()
+        (Path(sys.argv[2]) / os.environ["RANK"]).touch()
+        while os.getppid() == int(os.environ[LAUNCHER]):
+            time.sleep(0.1)
+        end_with_launcher()
+    elif os.environ["RANK"] == "1":
+        if how == "word":
             leave_complaint("the disk is full;\nmake room")
             sys.exit(1)
         os.kill(os.getpid(), signal.SIGKILL)

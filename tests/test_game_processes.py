@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -69,6 +70,23 @@ def test_what_goes_wrong_in_one_process_ends_all_with_one_line(
     with pytest.raises(TrainingStopped, match=message) as error:
         launch("tests.failing_rank", [how], 2)
     assert "\n" not in str(error.value) and time.monotonic() - begin < 200
+
+
+@pytest.mark.parametrize("how", ["stay", "stay unaware"])
+def test_processes_end_with_their_launcher_even_if_they_look_for_it_too_late(how: str, tmp_path: Path) -> None:
+    program = f"from vedit.training_launch import launch; launch('tests.failing_rank', [{how!r}, {str(tmp_path)!r}], 2)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    launcher = subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        end = time.monotonic() + 200
+        while len(list(tmp_path.iterdir())) < 2:
+            assert launcher.poll() is None and time.monotonic() < end
+            time.sleep(0.1)
+        launcher.kill()
+        launcher.communicate(timeout=100)  # the end of a file that all of them hold
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(launcher.pid, signal.SIGKILL)
 
 
 def test_two_processes_train_once_and_log_once(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,14 +7,16 @@ import os
 import signal
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from vedit.errors import VeditError
+from vedit.parent import end_with
 
 COMPLAINT = "VEDIT_COMPLAINT"  # names the folder that a failing process leaves its line in
+LAUNCHER = "VEDIT_LAUNCHER"  # is the number of the process that launched this one
 
 HANDLED = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
 
@@ -36,23 +38,36 @@ def launch(module: str, arguments: Sequence[str], count: int) -> None:
         if name.startswith("torch.distributed.elastic"):  # its words about a failure come on top of the line that is raised
             logging.getLogger(name).setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix="vedit-train-") as folder:
-        os.environ[COMPLAINT] = folder
         handlers = {number: signal.getsignal(number) for number in HANDLED}
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
         cfg = LaunchConfig(
             min_nodes=1, max_nodes=1, nproc_per_node=count, run_id=f"vedit-{os.getpid()}", rdzv_backend="c10d", rdzv_endpoint="localhost:0",
             max_restarts=0, monitor_interval=0.2,
         )  # fmt: skip
         try:
-            elastic_launch(cfg, sys.executable)("-m", module, *arguments)
+            with _environment({COMPLAINT: folder, LAUNCHER: str(os.getpid())}):
+                elastic_launch(cfg, sys.executable)("-m", module, *arguments)
         except ChildFailedError as error:
             raise TrainingStopped(_first_complaint(Path(folder)) or _last_words(error, count)) from None
         except SignalException as error:
             raise KeyboardInterrupt from error
         finally:
-            del os.environ[COMPLAINT]
             for number, handler in handlers.items():  # the launcher leaves its own
                 signal.signal(number, handler)
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """What is launched meanwhile finds these values in its environment."""
+    before = os.environ.copy()
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for key in values:
+            if key in before:
+                os.environ[key] = before[key]
+            else:
+                del os.environ[key]
 
 
 def leave_complaint(text: str) -> None:
@@ -65,16 +80,10 @@ def leave_complaint(text: str) -> None:
     (Path(folder) / f"{time.time_ns():020d}-{os.getpid()}").write_text(line, encoding="utf-8")
 
 
-def end_with_parent() -> None:
+def end_with_launcher() -> None:
     """End this process when the one that launched it is gone, even if that was killed."""
-    parent = os.getppid()
-
-    def look() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=look, daemon=True).start()
+    if LAUNCHER in os.environ:
+        end_with(int(os.environ[LAUNCHER]))
 
 
 def _first_complaint(folder: Path) -> str:

@@ -16,11 +16,11 @@ def main(task: str) -> int:
     from vedit.memory import keep_freed_memory
     from vedit.progress import finish
     from vedit.training_game import GameRecipe, train_game
-    from vedit.training_launch import end_with_parent, leave_complaint
+    from vedit.training_launch import end_with_launcher, leave_complaint
 
     _quieten_libraries()
     keep_freed_memory()
-    end_with_parent()
+    end_with_launcher()
     values = json.loads(task)
     try:
         recipe = GameRecipe.from_dict(values["recipe"])

@@ -12,7 +12,6 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from threading import Thread
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +23,7 @@ from vedit.data.likeness import MOMENTS, SIDE, near_duplicates
 from vedit.data.scenes import require_detector
 from vedit.data.sources import PreparationError, Source, find_sources
 from vedit.data.store import MANIFEST, Store, key_of
+from vedit.parent import end_with
 from vedit.progress import Progress, Task, finish
 
 VERSION = 1  # of the way clips are cut: raised when the same settings give other clips
@@ -157,7 +157,7 @@ def _in_processes(
     """Cut the sources in several processes, as they come; leaving early ends the processes."""
     others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(missing)), mp_context=context, initializer=_begin_worker)
+    pool = ProcessPoolExecutor(min(workers, len(missing)), mp_context=context, initializer=_begin_worker, initargs=(os.getpid(),))
     try:
         futures: dict[Future[dict[str, Any]], tuple[Source, str]] = {}
         for source, key in missing:
@@ -174,22 +174,15 @@ def _in_processes(
             process.terminate()
 
 
-def _begin_worker() -> None:
+def _begin_worker(parent: int) -> None:
     """One thread a process; Ctrl-C is left to the process that started this one, with which it ends, however that ends."""
     import cv2
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_end_with_parent, daemon=True).start()
+    end_with(parent)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _chosen(cuts: list[dict[str, Any]], sources: list[Source], groups: list[str], duplicates: bool) -> dict[str, Any]:
