@@ -1,7 +1,7 @@
 """A process of a group that does as its first argument says.
 
 Number 1 fails with a word or by a signal, while the others would wait for long; or all stay until their launcher is gone, looking for it before or
-after that, and tell in the folder of the second argument that they are there.
+after that, and tell in the folder of the second argument that they are there; or all leave there what their threads are told.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ def main() -> None:
         while os.getppid() == int(os.environ[LAUNCHER]):
             time.sleep(0.1)
         end_with_launcher()
+    elif how == "threads":
+        (Path(sys.argv[2]) / os.environ["RANK"]).write_text(f"{os.environ['OMP_NUM_THREADS']} {os.environ['OMP_WAIT_POLICY']}")
+        return
     elif os.environ["RANK"] == "1":
         if how == "word":
             leave_complaint("the disk is full;\nmake room")

@@ -89,6 +89,22 @@ def test_processes_end_with_their_launcher_even_if_they_look_for_it_too_late(how
             os.killpg(launcher.pid, signal.SIGKILL)
 
 
+@pytest.mark.parametrize(
+    ("own", "told"), [({}, "3 passive"), ({"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "active"}, "2 active")]
+)
+def test_processes_share_the_cores_and_do_not_spin_unless_the_user_says_so(
+    own: dict[str, str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(key, raising=False)
+    for key, value in {**own, "PYTHONPATH": str(ROOT)}.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    before = dict(os.environ)
+    launch("tests.failing_rank", ["threads", str(tmp_path)], 2)
+    assert [(tmp_path / rank).read_text() for rank in "01"] == [told] * 2 and dict(os.environ) == before
+
+
 def test_two_processes_train_once_and_log_once(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = recipe(clips, watch={"log_every": 1, "tensorboard": False})
     task = {"recipe": plain.to_dict(), "out": str(tmp_path / "two"), "resume": False, "device": "cpu", "quiet": True}

@@ -44,7 +44,7 @@ def launch(module: str, arguments: Sequence[str], count: int) -> None:
             max_restarts=0, monitor_interval=0.2,
         )  # fmt: skip
         try:
-            with _environment({COMPLAINT: folder, LAUNCHER: str(os.getpid())}):
+            with _environment({**_threads(count), COMPLAINT: folder, LAUNCHER: str(os.getpid())}):
                 elastic_launch(cfg, sys.executable)("-m", module, *arguments)
         except ChildFailedError as error:
             raise TrainingStopped(_first_complaint(Path(folder)) or _last_words(error, count)) from None
@@ -53,6 +53,12 @@ def launch(module: str, arguments: Sequence[str], count: int) -> None:
         finally:
             for number, handler in handlers.items():  # the launcher leaves its own
                 signal.signal(number, handler)
+
+
+def _threads(count: int) -> dict[str, str]:
+    """Settings of OpenMP for `count` processes that share the cores, unless the user has made them: a share each, and no spinning while others work."""
+    wanted = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // count)), "OMP_WAIT_POLICY": "passive"}
+    return {key: value for key, value in wanted.items() if key not in os.environ}
 
 
 @contextmanager
