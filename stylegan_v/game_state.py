@@ -19,6 +19,7 @@ from stylegan_v.discriminator import Discriminator
 from stylegan_v.files import replacing
 from stylegan_v.game_config import GameConfig
 from stylegan_v.generator import Generator
+from stylegan_v.memory import ran_out
 from stylegan_v.snapshot import import_snapshot
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location=device, weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        if ran_out(error):
+            raise
         raise ValueError(f"{path} is damaged ({' '.join(str(error).split())[:200]})") from error
     if not isinstance(state, dict) or not state.keys() >= {"config", "generator", "ema", "judges"}:
         raise ValueError(f"{path} is not the state of a training on clips; wanted a state.pt")
@@ -197,5 +200,7 @@ def _of_a_state(path: Path) -> dict[str, Generator | Discriminator]:
             judged = {name.removeprefix("clip."): tensor for name, tensor in state["judges"].items() if name.startswith("clip.")}
             found["discriminator"].load_state_dict(judged)
     except (ValueError, RuntimeError) as error:  # ConfigError, and tensors that do not fit the configuration beside them
+        if ran_out(error):
+            raise
         raise CheckpointError(" ".join(str(error).split())[:300]) from error
     return found

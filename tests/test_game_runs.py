@@ -237,6 +237,22 @@ def test_memory_that_runs_out_is_told_with_a_remedy(clips: Path, tmp_path: Path,
         finish(train_game(recipe(clips), tmp_path / "run"))
 
 
+@pytest.mark.parametrize("error", [torch.cuda.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_a_state_that_memory_is_too_small_for_is_not_called_damaged(
+    error: Exception, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_out(*given: object, **more: object) -> None:
+        raise error
+
+    short = recipe(clips, game={**recipe(clips).to_dict()["game"], "kimg": 0.008})
+    finish(train_game(short, tmp_path))
+    monkeypatch.setattr(torch, "load", run_out)
+    begun = recipe(clips, begin_with=str(tmp_path / "state.pt"))
+    for attempt in (train_game(short, tmp_path, resume=True), train_game(begun, tmp_path / "begun")):
+        with pytest.raises(type(error), match="memory"):
+            finish(attempt)
+
+
 def test_resume_without_a_run_says_so_and_begins(clips: Path, tmp_path: Path) -> None:
     with pytest.warns(TrainingWarning, match="holds no run to go on with"):
         assert finish(train_game(recipe(clips), tmp_path / "run", resume=True)).exists()

@@ -265,6 +265,17 @@ def test_a_run_writes_a_generator_a_log_and_sheets_and_goes_on(tmp_path: Path) -
     assert finish(train(recipe, tmp_path / "run", resume=True)) == path
 
 
+def test_a_state_that_memory_is_too_small_for_is_not_refused_as_another_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_out(*given: object, **more: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    recipe = Recipe(name="tiny", world="skies", train=tiny(*STAGES), save_every=4)
+    finish(train(recipe, tmp_path / "run"))
+    monkeypatch.setattr(torch, "load", run_out)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        finish(train(recipe, tmp_path / "run", resume=True))
+
+
 def test_a_run_can_go_on_from_a_generator_of_the_same_configuration(tmp_path: Path) -> None:
     first = Trainer(tiny(*STAGES), PairedWorld(world("skies"), 16)).generator
     with torch.no_grad():

@@ -29,8 +29,11 @@ def keep_freed_memory() -> bool:
 
 def ran_out(error: BaseException) -> bool:
     """Whether an error says that memory ran out: the card's, torch's on the CPU, or Python's own."""
-    of_torch = type(error).__name__ == "OutOfMemoryError" or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
-    return of_torch or isinstance(error, MemoryError)
+    if "torch" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from stylegan_v.memory import ran_out as told  # imported here: commands that need no torch import none
+
+    return told(error)
 
 
 def peak_memory(device: str) -> int | None:

@@ -19,6 +19,7 @@ from stylegan_v.config import Config, ConfigError
 from stylegan_v.generator import Generator
 from stylegan_v.training import TrainConfig, Trainer, TrainEvent
 from vedit.errors import VeditError
+from vedit.memory import ran_out
 from vedit.models.store import plain_name
 from vedit.pixels import save_sheet, to_pixels
 from vedit.progress import Progress, Task
@@ -109,6 +110,8 @@ def train(recipe: Recipe, out: Path, *, resume: bool = False, device: str = "cpu
         try:
             trainer.load(state)
         except (ValueError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            if ran_out(error):
+                raise
             raise RecipeError(f"the run in {out} cannot go on ({' '.join(str(error).split())[:300]}); choose another --out") from error
     elif recipe.begin_with:
         _begin(trainer, recipe)

@@ -254,6 +254,8 @@ def _begin(game: Game, recipe: GameRecipe, out: Path, resume: bool) -> None:
         try:
             game.load(state)
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
+            if ran_out(error):
+                raise
             raise RecipeError(f"the run in {out} cannot go on ({' '.join(str(error).split())[:300]}); choose another --out") from error
         return
     judged = False
