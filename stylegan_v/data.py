@@ -30,7 +30,9 @@ FORMATS = ("JPEG", "PNG", "WEBP")  # by Pillow's names; its readers of rarer for
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr")  # eight bits a channel
 MAX_IMAGE = 64 << 20  # bytes
 MAX_PIXELS = 4096 * 4096  # the largest resolution a network here can have
-MAX_LABELS = 256 << 20  # bytes of dataset.json: some five million images
+# Bytes that are read of dataset.json: in any case, for each image, whose name and label take a hundred, and at the most. JSON takes up to
+# twenty-four times as much memory as text, and a zip from anywhere may hold gigabytes of it in a few kilobytes.
+LABELS_ROOM, LABEL_ROOM, MAX_LABELS = 1 << 20, 1 << 10, 256 << 20
 MAX_CLASSES = 1 << 14
 MAX_SPAN = 2048  # frames
 Label = int | tuple[float, ...]  # a class, or numbers; () for none
@@ -52,8 +54,9 @@ class Problem:
 class ClipDataset:
     """Clips of a folder or a zip: a clip is a folder with images, its name the path to it, its frames the images in the order of their numbers.
 
-    `names`, `lengths` (frames) and labels have one entry a clip. `resolution` is the side of the square frames that `frames` returns,
-    `c_dim` the size of a label (0 without labels), `hash` the identity of the list of files (names, sizes, CRCs or times of change).
+    `names`, `lengths` (frames) and labels have one entry a clip; `others` are the files that are no images. `resolution` is the side of the
+    square frames that `frames` returns, `c_dim` the size of a label (0 without labels), `hash` the identity of the list of files (names,
+    sizes, CRCs or times of change).
     `problems` (see `survey`) is empty for a data set that `open` returned; `notes` are oddities that do not keep it from being used.
     May be used in forked and spawned processes and in threads.
     """
@@ -65,7 +68,8 @@ class ClipDataset:
         entries = archive.entries()
         images = [entry for entry in entries if entry.name.lower().endswith(SUFFIXES)]
         self.files = _clips_of(images, self.notes)
-        if others := [entry.name for entry in entries if entry.name.lower().endswith(OTHER_SUFFIXES)]:
+        self.others = [entry for entry in entries if not entry.name.lower().endswith(SUFFIXES)]
+        if others := [entry.name for entry in self.others if entry.name.lower().endswith(OTHER_SUFFIXES)]:
             text = f"is not read, as {len(others)} images of kinds other than {', '.join(SUFFIXES)}; `vedit data prepare` takes them"
             self.notes.append(Problem(others[0], text))
         self.names = list(self.files)
@@ -74,7 +78,7 @@ class ClipDataset:
             self.problems.append(Problem("", "holds no clips; wanted images in a folder for each video, such as video/000000.jpg"))
         self.size = self._survey_sizes()
         self.resolution = self._resolution(resolution)
-        tables = [entry for entry in entries if PurePosixPath(entry.name).name == "dataset.json"]
+        tables = [entry for entry in self.others if PurePosixPath(entry.name).name == "dataset.json"]
         self.c_dim, self._labels = self._survey_labels(tables, images)
         digest = hashlib.sha256()
         for entry in [*images, *tables]:
@@ -208,10 +212,13 @@ class ClipDataset:
         if not tables:
             return 0, given
         table = min(tables, key=lambda entry: (entry.name.count("/"), entry.name))
+        most = min(MAX_LABELS, LABELS_ROOM + LABEL_ROOM * len(images))
         try:
-            classes, labels = _parse_labels(self.archive.read(table, MAX_LABELS), table.name.removesuffix("dataset.json"))
+            if table.size > most:
+                raise DataError(f"declares {table.size} bytes, at most {most} are read for {len(images)} images; label clips, each once, by their folders")
+            classes, labels = _parse_labels(self.archive.read(table, most), table.name.removesuffix("dataset.json"))
         except DataError as error:
-            self.problems.append(Problem(table.name, str(error).removeprefix(f"{self.path}: ")))
+            self.problems.append(Problem(table.name, str(error).removeprefix(f"{self.path}: ").removeprefix(f"{table.name} ")))
             return 0, given
         if not labels:
             return 0, given

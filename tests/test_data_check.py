@@ -17,6 +17,7 @@ from stylegan_v.data import ClipDataset, ClipSampler, DataError
 from tests.clip_files import clips, labels, picture, write
 from tests.commands import Vedit, one_line_error
 from vedit.data.check import Checked, check
+from vedit.data.manifest import read_manifest
 from vedit.data.synth import synth
 from vedit.progress import finish
 from vedit.training_game import GameRecipe, read_recipe
@@ -82,6 +83,17 @@ def bomb(path: Path) -> None:
     assert path.stat().st_size < 1 << 20
 
 
+def bomb_of_labels(path: Path) -> None:
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("dataset.json", text_bomb(2 << 20))
+    assert path.stat().st_size < 1 << 15
+
+
+def text_bomb(size: int) -> str:
+    """JSON of so many bytes that takes as much memory as JSON can."""
+    return '{"labels": [' + "{}," * (size // 3) + "{}]}"
+
+
 REFUSED: dict[str, tuple[dict[str, bytes] | Callable[[Path], None], str]] = {
     "a text named jpg": ({"v1/000000.png": b"no picture at all"}, "v1/000000.png is no image"),
     "a text in the middle": ({"v1/000002.png": b"no picture at all"}, "v1/000002.png is no image"),
@@ -97,6 +109,7 @@ REFUSED: dict[str, tuple[dict[str, bytes] | Callable[[Path], None], str]] = {
     "a broken CRC": (broken_crc, "v1/000003.png is damaged (Bad CRC-32"),
     "a size that is not true": (lying_size, "v1/000003.png is damaged"),
     "a small bomb": (bomb, "declares 68157440 bytes"),
+    "a small bomb of labels": (bomb_of_labels, "dataset.json: declares 2097"),
     "labels that are no JSON": ({"dataset.json": b'{"labels": ['}, "is no JSON"),
     "labels without pairs": (labels([1, 2]), "holds no list of pairs"),
     "a negative class": (labels([["v0", -1], ["v1", 0]]), "has the label '-1' for 'v0'"),
@@ -120,6 +133,31 @@ def test_what_check_refuses_training_refuses_by_the_same_name(kind: str, tmp_pat
     with pytest.raises(DataError) as error:
         train(path)
     assert expected in str(error.value) and str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_many_images_may_have_many_labels(tmp_path: Path) -> None:
+    files = {f"v{clip}/{frame}.png": picture(clip, 0) for clip in range(2) for frame in range(1000)}
+    numbers = [[name, [i / 7 for i in range(40)]] for name in files]
+    path = write(tmp_path / "set.zip", files | labels(numbers))
+    with ClipDataset.open(path) as dataset:
+        assert dataset.c_dim == 40 and len(labels(numbers)["dataset.json"]) > 1 << 20
+
+
+def test_a_bomb_beside_the_clips_is_refused_by_check_and_training(tmp_path: Path, vedit: Vedit) -> None:
+    path = write(tmp_path / "set.zip", clips([40, 40], (32, 32)))
+    recipe = RECIPES / "ablation-stylegan-v-32.toml"
+    with zipfile.ZipFile(path, "a") as made:
+        made.writestr("prepared.json", '{"clips": "somebody else\'s"}')
+    plain = ["--set", "metrics.names=[]", "--set", "metrics.best="]
+    assert vedit("data", "check", str(path), "--recipe", str(recipe), *plain).returncode == 0
+    path = write(tmp_path / "bomb.zip", clips([40, 40], (32, 32)))
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("prepared.json", text_bomb(9 << 20))
+    assert path.stat().st_size < 1 << 16
+    expected = "prepared.json declares 9437"
+    assert expected in told(finish(check(path)))
+    assert expected in one_line_error(vedit("train", str(recipe), "--data", str(path), "--out", str(tmp_path / "run"), "--device", "cpu"))
+    assert read_manifest(path) is None
 
 
 @pytest.mark.parametrize(

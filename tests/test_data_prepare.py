@@ -25,9 +25,9 @@ from vedit import video
 from vedit.alignment import AlignmentError, load_detector
 from vedit.cli import app
 from vedit.data.likeness import near_duplicates, signature, thumbnail
+from vedit.data.manifest import read_manifest
 from vedit.data.prepare import prepare
 from vedit.data.sources import PreparationError, find_sources
-from vedit.data.store import read_manifest
 from vedit.pixels import save_png, to_pixels
 from vedit.progress import finish
 from vedit.training_game import GameRecipe, open_clips, read_recipe

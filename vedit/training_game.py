@@ -23,9 +23,9 @@ from stylegan_v.game_state import NETWORKS, begin_with
 from stylegan_v.guard import TrainingDiverged
 from stylegan_v.ranks import Ranks
 from stylegan_v.snapshot import SnapshotError
+from vedit.data.manifest import manifest_of
 from vedit.data.reading import known_whole, read_through, remember_whole
 from vedit.data.sources import holds_videos
-from vedit.data.store import read_manifest
 from vedit.errors import VeditError
 from vedit.memory import ran_out
 from vedit.models.generators import NoGenerator, find_generator
@@ -287,13 +287,17 @@ def open_clips(recipe: GameRecipe) -> ClipDataset:
             remedy = f"if its videos are meant, run `vedit data prepare {path} -o {made} --size {size}`, then give --data {made}"
             raise RecipeError(f"{error}; it holds videos, wanted were clips as frames: {remedy}") from error
         raise RecipeError(f"{error} (`vedit data check {path} --recipe FILE` tells more)") from error
-    _compare_rates(path, recipe.game.generator.fps)
+    try:
+        _compare_rates(path, manifest_of(clips), recipe.game.generator.fps)
+    except DataError as error:
+        clips.close()
+        raise RecipeError(str(error)) from None
     return clips
 
 
-def _compare_rates(path: Path, fps: float) -> None:
+def _compare_rates(path: Path, manifest: dict[str, Any] | None, fps: float) -> None:
     """Warn where a data set that `vedit data prepare` made runs at another rate than the generator's clock."""
-    clips = (read_manifest(path) or {}).get("clips")
+    clips = (manifest or {}).get("clips")
     rates = sorted(clip["fps"] for clip in clips if "fps" in clip) if isinstance(clips, list) else []
     if not rates or max(rates[-1] / fps, fps / rates[0]) < 1 + RATES_DIFFER:
         return

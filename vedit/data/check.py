@@ -18,6 +18,7 @@ from stylegan_v.game_config import GameConfig
 from stylegan_v.game_fit import check_clips, unused_labels
 from vedit.data.cutting import counted
 from vedit.data.likeness import Signature, near_duplicates, signature, thumbnail
+from vedit.data.manifest import manifest_of
 from vedit.data.sources import holds_videos
 from vedit.progress import Progress, Task
 
@@ -118,6 +119,10 @@ def check(
         result.problems.append(_without(str(error), path))
         return result
     with dataset:
+        try:
+            manifest_of(dataset)
+        except DataError as error:
+            result.problems.append(_without(str(error), path))
         result.resolution, result.c_dim, result.hash = dataset.resolution, dataset.c_dim, dataset.hash
         result.clips = [CheckedClip(name, length) for name, length in zip(dataset.names, dataset.lengths, strict=True)]
         _judge(dataset, result, frames, least)

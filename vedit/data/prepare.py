@@ -20,9 +20,10 @@ from stylegan_v.data import natural_order
 from vedit.alignment import load_detector
 from vedit.data.cutting import CutConfig, cut
 from vedit.data.likeness import MOMENTS, SIDE, near_duplicates
+from vedit.data.manifest import MANIFEST
 from vedit.data.scenes import require_detector
 from vedit.data.sources import PreparationError, Source, find_sources
-from vedit.data.store import MANIFEST, Store, key_of
+from vedit.data.store import Store, key_of
 from vedit.parent import end_with
 from vedit.progress import Progress, Task, finish
 

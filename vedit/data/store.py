@@ -14,14 +14,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from stylegan_v.archive import DataError, open_archive
 from stylegan_v.files import replacing
+from vedit.data.manifest import read_manifest
 from vedit.data.sources import PreparationError
 from vedit.progress import Progress, Task
 from vedit.workspace import write_text
 
-MANIFEST = "prepared.json"
-MAX_MANIFEST = 1 << 30  # bytes
 _DATE = (1980, 1, 1, 0, 0, 0)  # of every file in a zip, so that the same clips give the same zip
 
 
@@ -136,20 +134,6 @@ def _same_file(source: str, target: str) -> str:
     except OSError:
         shutil.copy2(source, target)
     return target
-
-
-def read_manifest(path: Path) -> dict[str, Any] | None:
-    """What prepared.json of a data set says, None where there is none."""
-    try:
-        archive = open_archive(path)
-        try:
-            entry = next((entry for entry in archive.entries() if entry.name == MANIFEST), None)
-            found = None if entry is None else json.loads(archive.read(entry, MAX_MANIFEST))
-        finally:
-            archive.close()
-    except (DataError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def save_frame(frame: Tensor, folder: Path, index: int, form: str, quality: int) -> None:

@@ -9,9 +9,10 @@ from typing import Any, Literal
 import torch
 
 from stylegan_v.streams import stream
+from vedit.data.manifest import MANIFEST
 from vedit.data.prepare import Prepared
 from vedit.data.sources import PreparationError
-from vedit.data.store import MANIFEST, Store, key_of, save_frame
+from vedit.data.store import Store, key_of, save_frame
 from vedit.pixels import to_pixels
 from vedit.progress import Progress, Task
 from vedit.worlds import world
