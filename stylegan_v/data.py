@@ -33,6 +33,7 @@ MAX_PIXELS = 4096 * 4096  # the largest resolution a network here can have
 # Bytes that are read of dataset.json: in any case, for each image, whose name and label take a hundred, and at the most. JSON takes up to
 # twenty-four times as much memory as text, and a zip from anywhere may hold gigabytes of it in a few kilobytes.
 LABELS_ROOM, LABEL_ROOM, MAX_LABELS = 1 << 20, 1 << 10, 256 << 20
+WANTED_LABELS = 'wanted {"labels": [["video/000000.jpg", 3], …]} with classes or lists of numbers, or null'
 MAX_CLASSES = 1 << 14
 MAX_SPAN = 2048  # frames
 Label = int | tuple[float, ...]  # a class, or numbers; () for none
@@ -216,7 +217,11 @@ class ClipDataset:
         try:
             if table.size > most:
                 raise DataError(f"declares {table.size} bytes, at most {most} are read for {len(images)} images; label clips, each once, by their folders")
-            classes, labels = _parse_labels(self.archive.read(table, most), table.name.removesuffix("dataset.json"))
+            content = _parse_table(self.archive.read(table, most))
+            if isinstance(content, dict) and "labels" not in content:
+                found = ", ".join(repr(key)[:40] for key in list(content)[:3]) or "nothing"
+                self.notes.append(Problem(table.name, f'has no key "labels" (found: {found}), so the clips have none; {WANTED_LABELS}'))
+            classes, labels = _parse_labels(content, table.name.removesuffix("dataset.json"))
         except DataError as error:
             self.problems.append(Problem(table.name, str(error).removeprefix(f"{self.path}: ").removeprefix(f"{table.name} ")))
             return 0, given
@@ -260,30 +265,33 @@ def _clips_of(images: Sequence[Entry], notes: list[Problem]) -> dict[str, list[E
     return {name: sorted(clips[name], key=lambda entry: natural_order(entry.name)) for name in sorted(clips, key=natural_order)}
 
 
-def _parse_labels(data: bytes, folder: str) -> tuple[int, dict[str, Label]]:
+def _parse_table(data: bytes) -> object:
+    """What dataset.json holds; raises DataError."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        raise DataError(f"is no JSON; {WANTED_LABELS}") from None
+
+
+def _parse_labels(content: object, folder: str) -> tuple[int, dict[str, Label]]:
     """How many classes a dataset.json names (0: it does not say), and the label of every name in it; raises DataError.
 
     The names are those of files in `folder`; {"labels": null} has none.
     """
-    wanted = 'wanted {"labels": [["video/000000.jpg", 3], …]} with classes or lists of numbers, or null'
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError):
-        raise DataError(f"is no JSON; {wanted}") from None
     pairs = content.get("labels") if isinstance(content, dict) else content
     if pairs is None and isinstance(content, dict):
         return 0, {}
     named = content.get("classes") if isinstance(content, dict) else None
     pairs = list(pairs.items()) if isinstance(pairs, dict) else pairs
     if not isinstance(pairs, list) or not all(isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs):
-        raise DataError(f"holds no list of pairs of name and label; {wanted}")
+        raise DataError(f"holds no list of pairs of name and label; {WANTED_LABELS}")
     labels: dict[str, Label] = {}
     first: Label | None = None
     for name, value in pairs:
         label = value if _is_class(value) else _numbers(value)
         first = label if first is None else first
         if label is None or first is None or not _alike(label, first):
-            raise DataError(f"has the label {str(value)[:60]!r} for {name!r}, unlike the others or no label; {wanted}")
+            raise DataError(f"has the label {str(value)[:60]!r} for {name!r}, unlike the others or no label; {WANTED_LABELS}")
         labels[folder + name.strip("/")] = label
     classes = len(named) if isinstance(named, list) and isinstance(first, int) else 0
     if classes > MAX_CLASSES:

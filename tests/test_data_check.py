@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -20,7 +22,8 @@ from vedit.data.check import Checked, check
 from vedit.data.manifest import read_manifest
 from vedit.data.synth import synth
 from vedit.progress import finish
-from vedit.training_game import GameRecipe, read_recipe
+from vedit.training_game import GameRecipe, fitting_clips, read_recipe
+from vedit.training_watch import TrainingWarning
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
@@ -268,6 +271,22 @@ def test_names_that_begin_with_a_dot_and_a_slash_are_read(tmp_path: Path) -> Non
     found = finish(check(path))
     assert found.ok and [clip.name for clip in found.clips] == ["v0", "v1"]
     train(path)
+
+
+def test_labels_under_another_name_are_told_by_check_and_training(tmp_path: Path) -> None:
+    said = "dataset.json: has no key \"labels\" (found: 'label', 'classes'), so the clips have none; wanted"
+    recipe = read_recipe(RECIPES / "ablation-stylegan-v-32.toml", [f"data.path={tmp_path / 'set.zip'}"])
+    assert isinstance(recipe, GameRecipe)
+    path = write(tmp_path / "set.zip", clips([40, 40], (32, 32)) | {"dataset.json": b'{"label": [["v0", 1], ["v1", 0]], "classes": []}'})
+    (note,) = finish(check(path)).notes
+    assert note.startswith(said)
+    with pytest.warns(TrainingWarning, match=re.escape(said)):
+        fitting_clips(recipe).close()
+    write(path, clips([40, 40], (32, 32)) | labels(None))  # as public sets without labels have it
+    assert not finish(check(path)).notes
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitting_clips(recipe).close()
 
 
 def test_classes_without_a_clip_keep_their_place(tmp_path: Path) -> None:

@@ -313,6 +313,9 @@ def _compare_rates(path: Path, manifest: dict[str, Any] | None, fps: float) -> N
 def fitting_clips(recipe: GameRecipe) -> ClipDataset:
     """The recipe's data set, of the networks' resolution and labels and with clips that are long enough; RecipeError where it is not."""
     clips = open_clips(recipe)
+    for oddity in clips.notes:
+        if oddity.where.endswith("dataset.json"):  # the others are of files that are left out
+            warnings.warn(f"{clips.path}: {oddity}", TrainingWarning, stacklevel=2)
     try:
         check_clips(recipe.game, clips)
         real_sampler(recipe.game, clips, Ranks())
