@@ -19,7 +19,7 @@ from stylegan_v.data import ClipDataset, ClipSampler, DataError
 from tests.clip_files import clips, labels, picture, write
 from tests.commands import Vedit, one_line_error
 from vedit.data.check import Checked, check
-from vedit.data.manifest import read_manifest
+from vedit.data.manifest import rate_remark, read_manifest
 from vedit.data.synth import synth
 from vedit.progress import finish
 from vedit.training_game import GameRecipe, fitting_clips, read_recipe
@@ -335,6 +335,24 @@ def test_a_world_makes_a_data_set_that_opens(tmp_path: Path) -> None:
     before = made.path.stat().st_mtime_ns
     finish(synth("skies", tmp_path / "a.zip", clips=3, frames=20, size=16, seed=4))
     assert made.path.stat().st_mtime_ns == before and finish(check(tmp_path / "b")).ok
+
+
+def test_a_check_and_a_training_say_the_same_of_rates(tmp_path: Path, vedit: Vedit) -> None:
+    made = finish(synth("skies", tmp_path / "a.zip", clips=3, frames=40, size=32))
+    name, changes = RECIPES / "ablation-stylegan-v-32.toml", ["game.generator.fps=30", "metrics.names=[]", "metrics.best="]
+    said = "runs at 25 frames/s, the generator's clock at 30: what it makes would play at another speed; --set game.generator.fps=25"
+    options = [word for change in changes for word in ("--set", change)]
+    assert f"note: {said}" in vedit("data", "check", str(made.path), "--recipe", str(name), *options).stdout
+    recipe = read_recipe(name, [f"data.path={made.path}", *changes])
+    assert isinstance(recipe, GameRecipe)
+    with pytest.warns(TrainingWarning, match=re.escape(f"{made.path}: {said}")):
+        fitting_clips(recipe).close()
+    assert "frames/s" not in vedit("data", "check", str(made.path), "--recipe", str(name), *options, "--set", "game.generator.fps=25").stdout
+
+
+@pytest.mark.parametrize("clips", ["many", [], [1, "two", {"fps": "25"}, {"fps": 0}, {"fps": -1}, {"fps": None}]])
+def test_rates_that_are_none_are_not_compared(clips: object) -> None:
+    assert rate_remark({"clips": clips}, 30) == "" and rate_remark(None, 30) == ""
 
 
 def test_the_command_draws_and_checks_and_its_status_is_the_verdict(vedit: Vedit, tmp_path: Path) -> None:

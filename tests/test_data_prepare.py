@@ -30,7 +30,7 @@ from vedit.data.prepare import prepare
 from vedit.data.sources import PreparationError, find_sources
 from vedit.pixels import save_png, to_pixels
 from vedit.progress import finish
-from vedit.training_game import GameRecipe, open_clips, read_recipe
+from vedit.training_game import GameRecipe, fitting_clips, read_recipe
 from vedit.training_watch import TrainingWarning
 from vedit.worlds import world
 
@@ -189,11 +189,11 @@ def test_rates_are_kept_and_a_training_at_another_one_is_warned(films: Path, tmp
     assert isinstance(recipe, GameRecipe)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        open_clips(recipe).close()
+        fitting_clips(recipe).close()
     faster = read_recipe(GUIDE_FOLDER / "laptop-64.toml", [*settings, "game.generator.fps=30"])
     assert isinstance(faster, GameRecipe)
-    with pytest.warns(TrainingWarning, match=r"runs at 25 frames/s, the generator's clock at 30.*fps=25, or prepare them with --fps 30"):
-        open_clips(faster).close()
+    with pytest.warns(TrainingWarning, match=r"runs at 25 frames/s, the generator's clock at 30.*fps=25, or prepare the clips with --fps 30"):
+        fitting_clips(faster).close()
 
 
 @pytest.mark.parametrize("out", [".", "/", ".."])

@@ -23,7 +23,7 @@ from stylegan_v.game_state import NETWORKS, begin_with
 from stylegan_v.guard import TrainingDiverged
 from stylegan_v.ranks import Ranks
 from stylegan_v.snapshot import SnapshotError
-from vedit.data.manifest import manifest_of
+from vedit.data.manifest import manifest_of, rate_remark
 from vedit.data.reading import known_whole, read_through, remember_whole
 from vedit.data.sources import holds_videos
 from vedit.errors import VeditError
@@ -36,7 +36,6 @@ from vedit.training import Recipe, RecipeError, overrule
 from vedit.training_metrics import MetricsConfig, evaluator
 from vedit.training_watch import Keeper, TrainingWarning, Watch, WatchConfig
 
-RATES_DIFFER = 0.02
 Evaluate = Callable[[Generator], dict[str, float]]
 
 
@@ -287,44 +286,28 @@ def open_clips(recipe: GameRecipe) -> ClipDataset:
             remedy = f"if its videos are meant, run `vedit data prepare {path} -o {made} --size {size}`, then give --data {made}"
             raise RecipeError(f"{error}; it holds videos, wanted were clips as frames: {remedy}") from error
         raise RecipeError(f"{error} (`vedit data check {path} --recipe FILE` tells more)") from error
-    try:
-        _compare_rates(path, manifest_of(clips), recipe.game.generator.fps)
-    except DataError as error:
-        clips.close()
-        raise RecipeError(str(error)) from None
     return clips
 
 
-def _compare_rates(path: Path, manifest: dict[str, Any] | None, fps: float) -> None:
-    """Warn where a data set that `vedit data prepare` made runs at another rate than the generator's clock."""
-    clips = (manifest or {}).get("clips")
-    rates = sorted(clip["fps"] for clip in clips if "fps" in clip) if isinstance(clips, list) else []
-    if not rates or max(rates[-1] / fps, fps / rates[0]) < 1 + RATES_DIFFER:
-        return
-    if rates[-1] / rates[0] < 1 + RATES_DIFFER:
-        remedy = f"set game.generator.fps={rates[0]:g}, or prepare them with --fps {fps:g}"
-        found = f"at {rates[0]:g}"
-    else:
-        remedy, found = f"prepare them with --fps {fps:g}", f"at {rates[0]:g} to {rates[-1]:g}"
-    what = f"{path} runs {found} frames/s, the generator's clock at {fps:g}: what it makes would play at another speed; {remedy}"
-    warnings.warn(what, TrainingWarning, stacklevel=3)
+def remarks(recipe: GameRecipe, clips: ClipDataset) -> list[str]:
+    """What a person should know of a recipe and its data set, which goes with it; raises DataError for a manifest that cannot be read."""
+    said = [rate_remark(manifest_of(clips), recipe.game.generator.fps), unused_labels(recipe.game, clips.c_dim)]
+    return [remark for remark in said if remark]
 
 
 def fitting_clips(recipe: GameRecipe) -> ClipDataset:
     """The recipe's data set, of the networks' resolution and labels and with clips that are long enough; RecipeError where it is not."""
     clips = open_clips(recipe)
-    for oddity in clips.notes:
-        if oddity.where.endswith("dataset.json"):  # the others are of files that are left out
-            warnings.warn(f"{clips.path}: {oddity}", TrainingWarning, stacklevel=2)
+    oddities = [str(note) for note in clips.notes if note.where.endswith("dataset.json")]  # the others are of files that are left out
     try:
+        for text in [*oddities, *remarks(recipe, clips)]:
+            warnings.warn(f"{clips.path}: {text}", TrainingWarning, stacklevel=2)
         check_clips(recipe.game, clips)
         real_sampler(recipe.game, clips, Ranks())
     except (DataError, ConfigError) as error:
         clips.close()
         path = str(clips.path)
         raise RecipeError(f"{error}" if str(error).startswith(path) else f"{path}: {error}") from None
-    if note := unused_labels(recipe.game, clips.c_dim):
-        warnings.warn(f"{clips.path}: {note}", TrainingWarning, stacklevel=2)
     return clips
 
 

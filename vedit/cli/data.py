@@ -138,8 +138,12 @@ def check(
     if changes and recipe is None:
         raise typer.BadParameter("--set changes a recipe's values; name one with --recipe")
     asked = _recipe_for_clips(recipe, changes or []) if recipe else None
-    fits = None if asked is None else partial(_unfit, asked)
-    found = console.run(run(dataset, frames=frames, resolution=resolution, game=None if asked is None else asked.game, fits=fits))
+    if asked is None:
+        found = console.run(run(dataset, frames=frames, resolution=resolution))
+    else:
+        from vedit.training_game import remarks
+
+        found = console.run(run(dataset, game=asked.game, fits=partial(_unfit, asked), remarks=partial(remarks, asked)))
     _show_checked(console, found)
     if not found.ok:
         raise typer.Exit(1)

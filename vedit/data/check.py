@@ -15,7 +15,7 @@ from stylegan_v.archive import DataError
 from stylegan_v.config import ConfigError, GeneratorConfig
 from stylegan_v.data import ClipDataset, shortest
 from stylegan_v.game_config import GameConfig
-from stylegan_v.game_fit import check_clips, unused_labels
+from stylegan_v.game_fit import check_clips
 from vedit.data.cutting import counted
 from vedit.data.likeness import Signature, near_duplicates, signature, thumbnail
 from vedit.data.manifest import manifest_of
@@ -97,12 +97,13 @@ def check(
     resolution: int | None = None,
     game: GameConfig | None = None,
     fits: Callable[[ClipDataset], str] | None = None,
+    remarks: Callable[[ClipDataset], list[str]] | None = None,
 ) -> Task[Checked]:
     """Read every frame of a data set as a training with `frames` frames a clip does; what is wrong is in the result, never raised.
 
     `resolution` is that of the generator, the data set's own if left out. `game` takes the place of both: the check is then what that recipe
-    asks for, labels and MoCoGAN's consecutive frames included; `fits` tells a problem with what else it asks, if any. Raises DataError where there
-    is nothing at `path`, and for numbers of frames that cannot be drawn.
+    asks for, labels and MoCoGAN's consecutive frames included; `fits` tells a problem with what else it asks, if any, `remarks` what a training
+    says of a data set that it takes. Raises DataError where there is nothing at `path`, and for numbers of frames that cannot be drawn.
     """
     if game is not None:
         frames, resolution = game.num_frames, game.generator.resolution
@@ -128,6 +129,8 @@ def check(
         _judge(dataset, result, frames, least)
         if game is not None:
             _judge_fit(dataset, result, game)
+        if remarks is not None and not result.problems:
+            result.notes += remarks(dataset)
         yield from _read_all(dataset, result)
         if fits is not None and result.ok and (problem := fits(dataset)):
             result.problems.append(problem)
@@ -176,8 +179,6 @@ def _judge_fit(dataset: ClipDataset, result: Checked, game: GameConfig) -> None:
         check_clips(game, dataset)
     except DataError as error:
         result.problems.append(_without(str(error), dataset.path))
-    if note := unused_labels(game, dataset.c_dim):
-        result.notes.append(note)
 
 
 def _gap(names: list[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ MANIFEST = "prepared.json"
 # Bytes that are read of it: for scenes and videos that were left out, and for each clip, which takes some four hundred. JSON takes up to
 # twenty-four times as much memory as text, and a zip from anywhere may hold gigabytes of it in a few kilobytes.
 MANIFEST_ROOM, CLIP_ROOM = 8 << 20, 4 << 10
+
+RATES_DIFFER = 0.02  # by more than this share
 
 
 def read_manifest(path: Path) -> dict[str, Any] | None:
@@ -48,3 +50,27 @@ def _read(archive: Archive, entries: Sequence[Entry], clips: int) -> dict[str, A
     except (ValueError, RecursionError):  # somebody else's file of that name
         return None
     return found if isinstance(found, dict) else None
+
+
+def rate_remark(manifest: dict[str, Any] | None, fps: float) -> str:
+    """What is said of clips that run at another rate than a generator's clock, "" where they do not, or where their rates are not known.
+
+    >>> rate_remark({"clips": [{"fps": 25.0}, {"fps": 24.0}]}, 24)
+    "runs at 24 to 25 frames/s, the generator's clock at 24: what it makes would play at another speed; prepare the clips with --fps 24"
+    """
+    clips = (manifest or {}).get("clips")
+    rates = sorted(_rates(clips)) if isinstance(clips, list) else []
+    if not rates or max(rates[-1] / fps, fps / rates[0]) < 1 + RATES_DIFFER:
+        return ""
+    found, remedy = f"{rates[0]:g} to {rates[-1]:g}", f"prepare the clips with --fps {fps:g}"
+    if rates[-1] / rates[0] < 1 + RATES_DIFFER:
+        found, remedy = f"{rates[0]:g}", f"--set game.generator.fps={rates[0]:g}, or {remedy}"
+    return f"runs at {found} frames/s, the generator's clock at {fps:g}: what it makes would play at another speed; {remedy}"
+
+
+def _rates(clips: list[Any]) -> Iterator[float]:
+    """The rates of the clips that tell one."""
+    for clip in clips:
+        fps = clip.get("fps") if isinstance(clip, dict) else None
+        if isinstance(fps, int | float) and 0 < fps < 1e6:
+            yield float(fps)

@@ -66,11 +66,11 @@ def synth(
             made.append((part, _name(i)))
             yield Progress("draw", i + 1, clips)
         listed = [
-            {"name": clip, "frames": frames, "source": f"world {name}, seed {seed}, clip {i}"}
+            {"name": clip, "frames": frames, "fps": place.fps, "source": f"world {name}, seed {seed}, clip {i}"}
             for i, (_, clip) in enumerate(made)
         ]
         nothing: dict[str, Any] = {"left_out": [], "duplicates": [], "notes": [], "classes": []}
-        manifest = {"key": key, "settings": settings, "fps": place.fps, "clips": listed, **nothing}
+        manifest = {"key": key, "settings": settings, "clips": listed, **nothing}
         yield from store.assemble(made, {MANIFEST: json.dumps(manifest, indent=1)})
     return Prepared.of(store.out, manifest)
 
