@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from stylegan_v.checkpoint import CheckpointError, check_shapes, load_discriminator, load_generator, read_metadata
-from stylegan_v.config import DiscriminatorConfig, GeneratorConfig
+from stylegan_v.config import ConfigError, DiscriminatorConfig, GeneratorConfig
 from stylegan_v.discriminator import Discriminator
 from stylegan_v.files import replacing
 from stylegan_v.game_config import GameConfig
@@ -136,7 +136,7 @@ def begin_with(game: Game, path: Path, only: Collection[str] = NETWORKS) -> list
         except CheckpointError:
             if not apart:
                 raise
-            what = "; ".join(f"{key} {of}" for key, of in apart.items())
+            what = "; ".join(f"{key} {of}" for key, of in _causes(apart, found[name].cfg, module.cfg).items())
             raise CheckpointError(f"{path}: its {name} is another network than this recipe's ({what}); take a recipe with its settings") from None
         module.load_state_dict(_regained(tensors, found[name], module) | derived)
         taken.append(name)
@@ -161,6 +161,35 @@ def differences(found: GeneratorConfig | DiscriminatorConfig, wanted: GeneratorC
 
     mine, theirs = dict(flat(found.to_dict())), dict(flat(wanted.to_dict()))
     return {key: f"{mine.get(key)}, here {theirs.get(key)}" for key in mine | theirs if mine.get(key) != theirs.get(key)}
+
+
+def _causes(apart: dict[str, str], found: GeneratorConfig | DiscriminatorConfig, wanted: GeneratorConfig | DiscriminatorConfig) -> dict[str, str]:
+    """Those of the settings `apart` in which two configurations differ that shape a tensor each on its own; all where none does."""
+    here = _shapes(wanted)
+    return {key: of for key, of in apart.items() if _shapes_with(key, found, wanted) != here} or apart
+
+
+def _shapes_with(
+    key: str, found: GeneratorConfig | DiscriminatorConfig, wanted: GeneratorConfig | DiscriminatorConfig
+) -> dict[str, tuple[int, ...]] | None:
+    """The shapes of the wanted network with one setting of the other's, None where it cannot have that alone."""
+    values, others = wanted.to_dict(), found.to_dict()
+    table, _, inner = key.partition(".")
+    try:
+        if inner:
+            values[table][inner] = others[table][inner]
+        else:
+            values[table] = others[table]
+        return _shapes(type(wanted).from_dict(values))
+    except (ConfigError, KeyError, TypeError):  # tables that one of them does not have
+        return None
+
+
+def _shapes(cfg: GeneratorConfig | DiscriminatorConfig) -> dict[str, tuple[int, ...]]:
+    """The shapes of a network's tensors, without the tensors."""
+    with torch.device("meta"):
+        network = Generator(cfg) if isinstance(cfg, GeneratorConfig) else Discriminator(cfg)
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 
 
 def _regained(tensors: dict[str, Tensor], source: nn.Module, target: nn.Module) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -32,8 +33,8 @@ from vedit.data.check import check
 from vedit.errors import VeditError
 from vedit.metrics import SourceError
 from vedit.progress import finish
-from vedit.training import RecipeError
-from vedit.training_game import fitting_clips, train_game
+from vedit.training import RecipeError, overrule
+from vedit.training_game import GameRecipe, fitting_clips, remarks, train_game
 from vedit.training_metrics import MetricsWarning
 from vedit.training_plan import plan_game
 from vedit.training_watch import Keeper, TrainingWarning, real_figures
@@ -223,6 +224,24 @@ def test_a_video_beside_the_clips_is_no_matter_and_labels_that_are_not_used_are_
     (data / "preview.mp4").write_bytes(b"")
     with pytest.warns(TrainingWarning, match=r"labels of size 2 are not used.*game\.generator\.c_dim=2"), fitting_clips(recipe(data)) as found:
         assert len(found) == 3
+
+
+def test_the_remedy_for_labels_that_are_not_used_works_where_a_recipe_begins_with_a_generator(clips: Path, tmp_path: Path) -> None:
+    first = finish(train_game(recipe(clips, game={**recipe(clips).to_dict()["game"], "kimg": 0.004}), tmp_path / "first"))
+    data, state = write_clips(tmp_path / "data", clips=3, classes=2), str(first.with_name("state.pt"))
+    short = {**recipe(data).to_dict()["game"], "kimg": 0.004}
+    begun = recipe(data, game={**short, "freeze": 1}, begin_with=str(first), begin_discriminator=state).to_dict()
+    with ClipDataset.open(data) as dataset:
+        (said,) = remarks(GameRecipe.from_dict(begun), dataset)
+    changes = re.findall(r"--set (\S+)", said.replace(":", " "))
+    assert len(changes) == 5 and all(key in said for key in ("c_dim=2", "begin_with=", "begin_discriminator=", "game.freeze=0"))
+    for change in changes[:2]:
+        overrule(begun, change)
+    with pytest.raises(RecipeError, match=r"another network than this recipe's \(c_dim 0, here 2\)"):
+        finish(train_game(GameRecipe.from_dict(begun), tmp_path / "half"))
+    for change in changes[2:]:
+        overrule(begun, change)
+    assert load_generator(finish(train_game(GameRecipe.from_dict(begun), tmp_path / "run"))).cfg.c_dim == 2
 
 
 def test_memory_that_runs_out_is_told_with_a_remedy(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

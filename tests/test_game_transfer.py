@@ -86,7 +86,14 @@ def test_weights_of_another_size_are_refused(clips: ClipDataset, tmp_path: Path)
     cfg = game.cfg.generator
     large = GeneratorConfig.from_dict({**cfg.to_dict(), "resolution": 32})
     wide = GeneratorConfig.from_dict({**cfg.to_dict(), "w_dim": 8})
-    for other, message in ((large, "makes 32x32"), (wide, r"another network than this recipe's \(w_dim 8, here 16\)")):
+    calm = GeneratorConfig.from_dict({**wide.to_dict(), "mapping_lr_multiplier": 0.1, "fps": 30.0})  # which is no hindrance
+    still = GeneratorConfig.from_dict({**cfg.to_dict(), "mapping_lr_multiplier": 0.1, "motion": None})
+    for other, message in (
+        (large, "makes 32x32"),
+        (wide, r"another network than this recipe's \(w_dim 8, here 16\)"),
+        (calm, r"another network than this recipe's \(w_dim 8, here 16\)"),
+        (still, r"another network than this recipe's \(motion"),
+    ):
         save_generator(Generator(other), tmp_path / "g.safetensors")
         with pytest.raises(CheckpointError, match=message):
             begin_with(game, tmp_path / "g.safetensors")

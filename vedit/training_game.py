@@ -291,8 +291,12 @@ def open_clips(recipe: GameRecipe) -> ClipDataset:
 
 def remarks(recipe: GameRecipe, clips: ClipDataset) -> list[str]:
     """What a person should know of a recipe and its data set, which goes with it; raises DataError for a manifest that cannot be read."""
-    said = [rate_remark(manifest_of(clips), recipe.game.generator.fps), unused_labels(recipe.game, clips.c_dim)]
-    return [remark for remark in said if remark]
+    rates, labels = rate_remark(manifest_of(clips), recipe.game.generator.fps), unused_labels(recipe.game, clips.c_dim)
+    begun = [f"--set {key}=" for key in ("begin_with", "begin_discriminator") if getattr(recipe, key)]
+    if labels and begun:
+        anew = " ".join([*begun, *(["--set game.freeze=0"] if recipe.game.freeze else [])])
+        labels += f" together with {anew}: what it begins with knows none either, so it begins anew"
+    return [remark for remark in (rates, labels) if remark]
 
 
 def fitting_clips(recipe: GameRecipe) -> ClipDataset:
