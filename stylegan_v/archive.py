@@ -33,9 +33,10 @@ class Entry:
 
 
 class Archive(Protocol):
-    """A folder or a zip."""
+    """A folder or a zip; `marks` is what the marks of its entries are, CRCs or times."""
 
     path: Path
+    marks: str
 
     def entries(self) -> list[Entry]:
         """All files, hidden ones left out, sorted by name; raises DataError for links and paths that lead outside."""
@@ -65,6 +66,8 @@ def open_archive(path: str | Path) -> Archive:
 
 class Folder:
     """A folder on disk, without the links in it."""
+
+    marks = "times"
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -110,6 +113,8 @@ class Folder:
 
 class Zip:
     """A zip file. Every process opens it for itself, since the place in an open file is shared with forked ones; threads share."""
+
+    marks = "CRCs"
 
     def __init__(self, path: Path) -> None:
         self.path = path

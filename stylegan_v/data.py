@@ -8,7 +8,7 @@ import json
 import re
 import struct
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -57,7 +57,7 @@ class ClipDataset:
 
     `names`, `lengths` (frames) and labels have one entry a clip; `others` are the files that are no images. `resolution` is the side of the
     square frames that `frames` returns, `c_dim` the size of a label (0 without labels), `hash` the identity of the list of files (names,
-    sizes, CRCs or times of change).
+    sizes, CRCs or times of change), `fingerprint` hashes that tell what of it differs.
     `problems` (see `survey`) is empty for a data set that `open` returned; `notes` are oddities that do not keep it from being used.
     May be used in forked and spawned processes and in threads.
     """
@@ -81,10 +81,8 @@ class ClipDataset:
         self.resolution = self._resolution(resolution)
         tables = [entry for entry in self.others if PurePosixPath(entry.name).name == "dataset.json"]
         self.c_dim, self._labels = self._survey_labels(tables, images)
-        digest = hashlib.sha256()
-        for entry in [*images, *tables]:
-            digest.update(f"{entry.name}\0{entry.size}\0{entry.mark}\n".encode())
-        self.hash = digest.hexdigest()
+        self.hash = _hash_of(f"{entry.name}\0{entry.size}\0{entry.mark}\n" for entry in [*images, *tables])
+        self.fingerprint = self._fingerprint()
 
     @classmethod
     def open(cls, path: str | Path, *, resolution: int | None = None) -> ClipDataset:
@@ -108,6 +106,15 @@ class ClipDataset:
         except BaseException:
             archive.close()
             raise
+
+    def _fingerprint(self) -> dict[str, str]:
+        """Hashes of the clips' labels, of their files' names and sizes, and of these with CRCs or with times of change."""
+        files = [file for of_clip in self.files.values() for file in of_clip]
+        return {
+            "labels": _hash_of(f"{label}\n" for label in self._labels),
+            "sizes": _hash_of(f"{file.name}\0{file.size}\n" for file in files),
+            self.archive.marks: _hash_of(f"{file.name}\0{file.mark}\n" for file in files),
+        }
 
     def __len__(self) -> int:
         return len(self.names)
@@ -238,6 +245,13 @@ class ClipDataset:
             what = "has no label" if not of_clip else f"has frames of {len(of_clip)} different labels"
             self.problems.append(Problem(name, f"{what} in {table.name}; wanted one for each clip"))
         return max(classes, _label_size(labels)), given
+
+
+def _hash_of(lines: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line.encode())
+    return digest.hexdigest()
 
 
 def _by(size: tuple[int, int]) -> str:

@@ -27,6 +27,7 @@ class Clips(Protocol):
     names: list[str]
     resolution: int
     c_dim: int
+    fingerprint: dict[str, str]
 
     def label(self, clip: int) -> Tensor:
         """The label of a clip, float [c_dim]."""

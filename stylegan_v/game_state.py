@@ -42,6 +42,7 @@ def save(game: Game, path: Path) -> None:
     state: dict[str, Any] = {
         "config": game.cfg.to_dict(),
         "clips": identity(game.clips),
+        "fingerprint": dict(game.clips.fingerprint),
         "processes": game.ranks.size,
         "step": game.step,
         "began_good": game.began_good,
@@ -61,8 +62,7 @@ def load(game: Game, path: Path) -> None:
     found, wanted = GameConfig.from_dict(state["config"]).to_dict(), game.cfg.to_dict()
     if changed := sorted(key for key in wanted if key not in FREE and found[key] != wanted[key]):
         raise ValueError(f"{path} was made with another {changed[0]}; choose another output folder or restore the recipe")
-    if state["clips"] != identity(game.clips):
-        raise ValueError(f"{path} was made with other clips; choose another output folder or restore the data")
+    _check_clips(game, path, state)
     share = found["batch"] // state["processes"]
     if (micro := min(found["micro_batch"] or share, share)) != game.micro:
         what = f"{path} was made in micro-batches of {micro} clips and goes on in those of {game.micro}: the same clips and draws"
@@ -73,6 +73,25 @@ def load(game: Game, path: Path) -> None:
     game.codes_learned = state.get("codes_learned", True)
     game.ada.load_state_dict(state["ada"])
     game.guard.load_state_dict(state["guard"])
+
+
+def _check_clips(game: Game, path: Path, state: dict[str, Any]) -> None:
+    """Raise ValueError where a state was made with other clips; warn where times of change alone differ, which those of a copied folder do."""
+    found, here = state.get("fingerprint", {}), game.clips.fingerprint  # states of earlier versions have none
+
+    def differs(key: str) -> bool:
+        return key in found and key in here and found[key] != here[key]
+
+    if state["clips"] != identity(game.clips):
+        raise ValueError(f"{path} was made with other clips; choose another output folder or restore the data")
+    if game.cfg.generator.c_dim and differs("labels"):
+        raise ValueError(f"{path} was made with other labels of these clips; choose another output folder or restore dataset.json")
+    if differs("sizes") or differs("CRCs"):
+        remedy = f"restore the data, or begin another run with its weights (--set begin_with={path})"
+        raise ValueError(f"{path} was made with other frames in clips of these names; {remedy}")
+    if game.ranks.first and found and found.get("times") != here.get("times"):  # other machines may have copies of their own
+        what = f"{path}: by names and sizes the clips' files are those it was made with, and no more is known (a copy has other times of change)"
+        warnings.warn(f"{what}: it goes on with them", GameWarning, stacklevel=4)
 
 
 def _read(path: Path, device: torch.device) -> dict[str, Any]:
@@ -91,7 +110,7 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
 
 
 def identity(clips: Clips) -> str:
-    """A hash of what the draws depend on: names and lengths of the clips, size and labels."""
+    """A hash of what the draws depend on: names and lengths of the clips, their size and that of their labels."""
     listed = "\n".join(f"{name}\0{length}" for name, length in zip(clips.names, clips.lengths, strict=True))
     return hashlib.sha256(f"{clips.resolution} {clips.c_dim}\n{listed}".encode()).hexdigest()
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 import socket
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,7 @@ from stylegan_v.game_state import GameWarning
 from stylegan_v.guard import TrainingDiverged
 from stylegan_v.mocogan import ImageDiscriminatorConfig, VideoDiscriminatorConfig
 from stylegan_v.ranks import Ranks
+from tests.clip_files import write
 from tests.game_process import play
 from tests.tiny_game import MOTION, open_clips, resumed, tiny_config
 
@@ -323,6 +326,58 @@ def test_a_state_of_other_settings_or_clips_is_refused(clips: ClipDataset, tmp_p
     with pytest.raises(ValueError, match="other clips"), open_clips(tmp_path / "fewer", clips=4) as fewer:
         Game(tiny_config(), fewer).load(tmp_path / "state.pt")
     Game(tiny_config(kimg=1.0), clips).load(tmp_path / "state.pt")  # to go on for longer is no other run
+
+
+def rewritten(files: Path, to: Path, change: bytes = b"") -> ClipDataset:
+    """The same files elsewhere, images with something at their end that no reader looks at."""
+    to.parent.mkdir(exist_ok=True)
+    found = {str(file.relative_to(files)): file.read_bytes() for file in sorted(files.rglob("*.*"))}
+    return ClipDataset.open(write(to, {name: data + change if name.endswith(".png") else data for name, data in found.items()}))
+
+
+def test_a_state_does_not_go_on_with_other_frames_of_the_same_names(clips: ClipDataset, tmp_path: Path) -> None:
+    state, files = tmp_path / "state.pt", Path(clips.path)
+    for kind in ("zip", "folder"):
+        name = "set.zip" if kind == "zip" else "set"
+        Game(tiny_config(), rewritten(files, tmp_path / kind / name, b"a")).save(state)
+        copied = rewritten(files, tmp_path / f"{kind}-same" / name, b"a")
+        if kind == "zip":
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                Game(tiny_config(), copied).load(state)
+            with pytest.raises(ValueError, match=f"other frames .*--set begin_with={state}"):
+                Game(tiny_config(), rewritten(files, tmp_path / f"{kind}-other" / name, b"b")).load(state)
+        else:  # a copy has times of its own
+            with pytest.warns(GameWarning, match="by names and sizes"):
+                Game(tiny_config(), copied).load(state)
+            with pytest.warns(GameWarning, match="by names and sizes"):
+                Game(tiny_config(), rewritten(files, tmp_path / "packed.zip", b"a")).load(state)
+        with pytest.raises(ValueError, match="other frames"):
+            Game(tiny_config(), rewritten(files, tmp_path / f"{kind}-larger" / name, b"aa")).load(state)
+
+
+def test_labels_are_part_of_a_state_where_networks_know_them(tmp_path: Path) -> None:
+    clips = open_clips(tmp_path / "clips", classes=2)
+    plain, cfg = tiny_config(), tiny_config().to_dict()
+    cfg = GameConfig.from_dict({**cfg, **{key: {**cfg[key], "c_dim": 2} for key in ("generator", "discriminator")}})
+    for name, config in (("plain", plain), ("labelled", cfg)):
+        Game(config, clips).save(tmp_path / name)
+    table = json.loads((tmp_path / "clips" / "dataset.json").read_text())
+    (tmp_path / "clips" / "dataset.json").write_text(json.dumps({"labels": [[name, 1 - label] for name, label in table["labels"]]}))
+    swapped = ClipDataset.open(tmp_path / "clips")
+    Game(plain, swapped).load(tmp_path / "plain")
+    with pytest.raises(ValueError, match="other labels"):
+        Game(cfg, swapped).load(tmp_path / "labelled")
+
+
+def test_a_state_of_an_earlier_version_goes_on(clips: ClipDataset, tmp_path: Path) -> None:
+    Game(tiny_config(), clips).save(tmp_path / "state.pt")
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    del state["fingerprint"]
+    torch.save(state, tmp_path / "state.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Game(tiny_config(), rewritten(Path(clips.path), tmp_path / "set")).load(tmp_path / "state.pt")
 
 
 def test_clips_that_do_not_fit_the_networks_are_refused(clips: ClipDataset, tmp_path: Path) -> None:

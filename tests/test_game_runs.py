@@ -90,7 +90,7 @@ def test_a_frame_that_breaks_while_in_use_keeps_the_run(clips: Path, tmp_path: P
     data, out = tmp_path / "data", tmp_path / "run"
     shutil.copytree(clips, data)
     unbroken = finish(train_game(recipe(data), tmp_path / "unbroken"))
-    with pytest.raises(RecipeError, match="put a whole file there .* --resume"):
+    with pytest.raises(RecipeError, match="put the file back as it was, .* --resume"):
         for step in train_game(recipe(data, save_every=100), out):
             if step.stage == "train" and step.done == 3:
                 for file in data.glob("clip-*/*.png"):

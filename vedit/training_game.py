@@ -184,7 +184,7 @@ def _run(game: Game, recipe: GameRecipe, out: Path, evaluate: Evaluate | None) -
     except DataError as error:  # all was read through before, so it has changed since
         if game.healthy and game.ranks.size == 1:  # the others would wait for a process that has failed
             game.save(out / "state.pt")
-        raise RecipeError(f"{error}; put a whole file there under the same name, then go on with --resume") from None
+        raise RecipeError(f"{error}; put the file back as it was, then go on with --resume") from None
     except (MemoryError, RuntimeError) as error:
         if not ran_out(error):
             raise

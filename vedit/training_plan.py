@@ -180,6 +180,7 @@ class Noise:
         self.path = "noise"
         self.names, self.lengths = ["noise"], [max(cfg.num_frames, cfg.sampling.max_span + 1)]
         self.resolution, self.c_dim = cfg.generator.resolution, cfg.generator.c_dim
+        self.fingerprint: dict[str, str] = {}  # of files, and there are none
 
     def label(self, clip: int) -> Tensor:
         """A label of zeros."""
