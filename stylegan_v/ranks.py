@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ class RanksDisagree(RuntimeError):
     """The processes of a training are not at the same place."""
 
 
+class RankLost(ConnectionError):
+    """Another process of a training is gone, or cannot be reached."""
+
+
 @dataclass(frozen=True)
 class Ranks:
     """This process is number `rank` of `size`, and on its machine number `local_rank` of `local_size`; a single one by default."""
@@ -40,28 +45,32 @@ class Ranks:
     def total(self, tensor: Tensor) -> Tensor:
         """The sum of `tensor` over all processes, in its place, the same bits in each of them."""
         if self.size > 1:
-            dist.all_reduce(tensor)
+            with _in_touch():
+                dist.all_reduce(tensor)
         return tensor
 
     def wait(self) -> None:
         """Return when all processes are here."""
         if self.size > 1:
-            dist.barrier()
+            with _in_touch():
+                dist.barrier()
 
     def agree(self, number: float) -> bool:
         """Whether all processes have the same number."""
         if self.size == 1:
             return True
         ends = torch.tensor([number, -number], dtype=torch.float64, device="cuda" if dist.get_backend() == "nccl" else "cpu")
-        dist.all_reduce(ends, dist.ReduceOp.MAX)
+        with _in_touch():
+            dist.all_reduce(ends, dist.ReduceOp.MAX)
         return float(ends.sum()) == 0
 
     @torch.no_grad()
     def take_firsts(self, *modules: nn.Module) -> None:
         """Give all processes the first one's weights."""
         if self.size > 1:
-            for weight in (weight for module in modules for weight in module.parameters()):
-                dist.broadcast(weight, 0)
+            with _in_touch():
+                for weight in (weight for module in modules for weight in module.parameters()):
+                    dist.broadcast(weight, 0)
 
     @torch.no_grad()
     def check_agreement(self, *modules: nn.Module, remedy: str) -> None:
@@ -70,10 +79,23 @@ class Ranks:
             return
         sums = torch.stack([weight.double().sum() for module in modules for weight in module.parameters()])
         highest, lowest = sums.clone(), sums.clone()
-        dist.all_reduce(highest, dist.ReduceOp.MAX)
-        dist.all_reduce(lowest, dist.ReduceOp.MIN)
+        with _in_touch():
+            dist.all_reduce(highest, dist.ReduceOp.MAX)
+            dist.all_reduce(lowest, dist.ReduceOp.MIN)
         if not torch.equal(highest, lowest):
             raise RanksDisagree(f"the processes of this training hold different weights; {remedy}")
+
+
+@contextmanager
+def _in_touch(trouble: str = "another process of this training ended, and its own output says why") -> Iterator[None]:
+    """Say it in a line where the processes' connection breaks, which torch tells by errors of its own; raises RankLost."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and "gloo" not in str(error):  # gloo's are known by the file that they came from
+            raise
+        reason = re.sub(r"^\[\S*?\] *", "", " ".join(str(error).split())).partition(". ")[0][:200]  # without the place in gloo, and its advice
+        raise RankLost(f"{trouble} ({reason}); mend that, and go on with --resume") from error
 
 
 def started_by_torchrun() -> bool:
@@ -96,7 +118,8 @@ def joined(device: str = "cpu") -> Iterator[tuple[Ranks, str]]:
             raise TooFewCards(f"{local[1]} processes on a machine with {cards} CUDA devices; start one for each, or use --device cpu")
         torch.cuda.set_device(local[0])
         device = f"cuda:{local[0]}"
-    dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
+    with _in_touch("the processes of this training did not all meet"):
+        dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size(), *local), device
     finally:

@@ -9,7 +9,9 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -18,12 +20,13 @@ import pytest
 import torch
 
 from stylegan_v.files import appears
-from stylegan_v.ranks import TooFewCards, joined
+from stylegan_v.ranks import Ranks, TooFewCards, joined
 from tests.tiny_game import write_clips
 from tests.tiny_runs import figures, recipe
+from vedit.cli import train_rank
 from vedit.progress import finish
 from vedit.training_game import train_game
-from vedit.training_launch import TrainingStopped, launch
+from vedit.training_launch import COMPLAINT, TrainingStopped, launch
 
 ROOT = Path(__file__).parents[1]
 
@@ -60,7 +63,8 @@ def test_more_processes_than_cards_are_refused(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    ("how", "message"), [("word", "the disk is full; make room"), ("signal", r"process 1 of 2 .*SIGKILL")]
+    ("how", "message"),
+    [("word", "the disk is full; make room"), ("signal", r"process 1 of 2 .*SIGKILL"), ("signal in touch", r"process 1 of 2 .*SIGKILL")],
 )
 def test_what_goes_wrong_in_one_process_ends_all_with_one_line(
     how: str, message: str, monkeypatch: pytest.MonkeyPatch
@@ -159,6 +163,39 @@ def test_machines_with_caches_and_folders_of_their_own(clips: Path, tmp_path: Pa
     done = machines([[*train, str(tmp_path / name), "--resume"] for name in ("run", "elsewhere")], caches)
     assert [each.returncode for each in done] == [1, 1]
     assert all("the run's folder has to be one that all machines share" in each.stderr and "bug" not in each.stderr for each in done)
+
+
+def test_what_the_first_process_refuses_is_no_bug_for_the_others(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are the first one's affair: clips of twenty frames are too short for this one."""
+    plain, why = recipe(clips, metrics={"names": ["fvd128"], "features": ["builtin"]}), "0 videos of 128 frames"
+    (tmp_path / "tiny.toml").write_text(toml(plain.to_dict()))
+    done = machines([["train", str(tmp_path / "tiny.toml"), "--device", "cpu", "--quiet", "--out", str(tmp_path / "run")]] * 2, [tmp_path] * 2)
+    first, second = (each.stderr.splitlines() for each in done)
+    assert [each.returncode for each in done] == [1, 1] and len(first) == len(second) == 1
+    assert why in first[0]
+    assert second[0].startswith("vedit: error: another process of this training ended, and its own output says why (") and "--resume" in second[0]
+    task = {"recipe": plain.to_dict(), "out": str(tmp_path / "run"), "resume": False, "device": "cpu", "quiet": True}
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    with pytest.raises(TrainingStopped, match=why):
+        launch("vedit.cli.train_rank", [json.dumps(task)], 2)
+
+
+def test_a_process_leaves_its_line_before_the_others_notice_that_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[str] = []
+
+    @contextmanager
+    def group(device: str) -> Iterator[tuple[Ranks, str]]:
+        try:
+            yield Ranks(), device
+        finally:
+            left.extend(file.read_text() for file in tmp_path.iterdir())
+
+    monkeypatch.setattr("stylegan_v.ranks.joined", group)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main() sets it; this puts it back
+    monkeypatch.setenv(COMPLAINT, str(tmp_path))
+    task = {"recipe": recipe(tmp_path / "nothing").to_dict(), "out": "run", "resume": False, "device": "cpu", "quiet": True}
+    assert train_rank.main(json.dumps(task)) == 1
+    assert len(left) == len(list(tmp_path.iterdir())) == 1 and "found nothing at" in left[0]
 
 
 def test_torchrun_starts_the_same_training(clips: Path, tmp_path: Path) -> None:

@@ -76,12 +76,17 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[key]
 
 
-def leave_complaint(text: str) -> None:
-    """Leave a process's one line for the one that launched it; without one it goes to stderr."""
+def leave_complaint(text: str, *, echo: bool = False) -> None:
+    """Leave a process's one line for the one that launched it; without one it goes to stderr.
+
+    An `echo` says that another process ended, which the launcher knows better.
+    """
     folder = os.environ.get(COMPLAINT)
     line = " ".join(text.split())
     if folder is None or not Path(folder).is_dir():
         print(f"vedit: error: {line}", file=sys.stderr)  # noqa: T201 - started by hand under torchrun
+        return
+    if echo:
         return
     (Path(folder) / f"{time.time_ns():020d}-{os.getpid()}").write_text(line, encoding="utf-8")
 
@@ -100,7 +105,7 @@ def _first_complaint(folder: Path) -> str:
 def _last_words(error: object, count: int) -> str:
     """What became of the first process that ended without a word: it was killed."""
     failures = getattr(error, "failures", {})
-    first = min(failures.values(), key=lambda failure: failure.timestamp, default=None)
+    first = min(failures.values(), key=lambda failure: (failure.exitcode >= 0, failure.timestamp), default=None)  # the others lost it
     if first is None:
         return "the training's processes failed; go on with --resume"
     code = first.exitcode

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -16,15 +18,15 @@ def main(task: str) -> int:
     from vedit.memory import keep_freed_memory
     from vedit.progress import finish
     from vedit.training_game import GameRecipe, train_game
-    from vedit.training_launch import end_with_launcher, leave_complaint
+    from vedit.training_launch import end_with_launcher
 
     _quieten_libraries()
     keep_freed_memory()
     end_with_launcher()
     values = json.loads(task)
     try:
-        recipe = GameRecipe.from_dict(values["recipe"])
-        with joined(values["device"]) as (ranks, device):
+        with _complaining(), joined(values["device"]) as (ranks, device), _complaining():
+            recipe = GameRecipe.from_dict(values["recipe"])
             work = train_game(recipe, Path(values["out"]), resume=values["resume"], device=device, ranks=ranks)
             if ranks.first:
                 Console(quiet=values["quiet"]).run(work)
@@ -32,12 +34,30 @@ def main(task: str) -> int:
                 finish(work)
     except KeyboardInterrupt:
         return 130
-    except Exception as error:
-        leave_complaint(_told(error))
+    except _Complained as error:
         if os.environ.get("VEDIT_TRACEBACK", "") not in ("", "0"):
-            raise
+            raise error.__cause__ or error from None
         return 1
     return 0
+
+
+class _Complained(Exception):
+    """An error that was left for the launcher already."""
+
+
+@contextmanager
+def _complaining() -> Iterator[None]:
+    """Leave an error's line at once: once the group is closed the others have errors of their own, and the first cause is what counts."""
+    from stylegan_v.ranks import RankLost
+    from vedit.training_launch import leave_complaint
+
+    try:
+        yield
+    except _Complained:
+        raise
+    except Exception as error:
+        leave_complaint(_told(error), echo=isinstance(error, RankLost))
+        raise _Complained from error
 
 
 def _told(error: Exception) -> str:
