@@ -180,6 +180,17 @@ def test_what_the_first_process_refuses_is_no_bug_for_the_others(clips: Path, tm
         launch("vedit.cli.train_rank", [json.dumps(task)], 2)
 
 
+def test_processes_of_a_machine_warn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    data = write_clips(tmp_path / "data", clips=3, classes=2)
+    plain = recipe(data, game={**recipe(data).to_dict()["game"], "kimg": 0.004}).to_dict()
+    task = {"recipe": plain, "out": str(tmp_path / "run"), "resume": True, "device": "cpu", "quiet": True}
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    launch("vedit.cli.train_rank", [json.dumps(task)], 2)
+    said = capfd.readouterr().err
+    for warning in ("labels of size 2 are not used", "holds no run to go on with"):
+        assert said.count(warning) == 1
+
+
 def test_a_process_leaves_its_line_before_the_others_notice_that_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[str] = []
 

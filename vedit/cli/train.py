@@ -75,6 +75,7 @@ def train(
 def _run(console: Console, recipe: Recipe | GameRecipe, out: Path, resume: bool, device: str, nproc: int) -> Path | None:
     """Train in this process, or in several others; None in one that torchrun started and that is not the first."""
     from stylegan_v.ranks import joined
+    from vedit.cli.train_rank import warn_once_a_machine
     from vedit.progress import finish
     from vedit.training import Recipe
     from vedit.training import train as run
@@ -85,6 +86,7 @@ def _run(console: Console, recipe: Recipe | GameRecipe, out: Path, resume: bool,
         return console.run(run(recipe, out, resume=resume, device=device))
     if nproc == 1:
         with joined(device) as (ranks, place):
+            warn_once_a_machine(ranks)
             work = train_game(recipe, out, resume=resume, device=place, ranks=ranks)
             if ranks.first:
                 return console.run(work)

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stylegan_v.ranks import Ranks
 
 
 def main(task: str) -> int:
@@ -26,6 +31,7 @@ def main(task: str) -> int:
     values = json.loads(task)
     try:
         with _complaining(), joined(values["device"]) as (ranks, device), _complaining():
+            warn_once_a_machine(ranks)
             recipe = GameRecipe.from_dict(values["recipe"])
             work = train_game(recipe, Path(values["out"]), resume=values["resume"], device=device, ranks=ranks)
             if ranks.first:
@@ -39,6 +45,12 @@ def main(task: str) -> int:
             raise error.__cause__ or error from None
         return 1
     return 0
+
+
+def warn_once_a_machine(ranks: Ranks) -> None:
+    """Leave warnings to the first process of each machine: the others have the same ones."""
+    if ranks.local_rank:
+        warnings.simplefilter("ignore")
 
 
 class _Complained(Exception):
