@@ -22,6 +22,9 @@ from stylegan_v.files import replacing
 from stylegan_v.generator import Generator
 from stylegan_v.losses import discriminator_logistic, generator_logistic, pyramid_distance, r1_penalty
 
+MAX_SPAN = 32  # frames
+MAX_SEED = 1 << 43  # a million times as much, and the step, fit into 63 bits
+
 
 class Source(Protocol):
     """Paired data: what belongs to z [N, z_dim], t [N, T] (frames) and motion_z [N, M, C]."""
@@ -76,6 +79,14 @@ class StageConfig(Config):
         self._require_counts("steps", "clips", "frames", "r1_interval", most=1 << 40)
         self._require_counts("ramp_steps", least=0)
         self._require_positive("lr", "discriminator_lr", "ema_kimg")
+        for key in ("paired", "edges", "motion", "moving", "adversarial", "codes", "codes_lr", "pyramid", "r1_gamma"):
+            self._require(0 <= getattr(self, key) < 1e9, key, "a number from 0 to below 1e9")
+        for key in ("squared", "lr_end"):
+            self._require(0 <= getattr(self, key) <= 1, key, "a number from 0 to 1")
+        self._require(0 <= self.beta1 < 1, "beta1", "a number from 0 to below 1")
+        self._require(self.frames <= MAX_SPAN + 1, "frames", f"at most {MAX_SPAN + 1}, which a span of {MAX_SPAN} frames holds")
+        if self.resolution is not None:
+            self._require_resolution()
         self._require(self.paired > 0 or self.codes > 0, "paired", "a positive number, unless codes are trained")
         self._require(self.adversarial == 0 or self.resolution is None, "resolution", "none in an adversarial stage")
         self._require(self.adversarial == 0 or self.frames > 1, "frames", "at least 2 in an adversarial stage")
@@ -124,9 +135,38 @@ class TrainConfig(Config):
         self._table("discriminator", DiscriminatorConfig)
         object.__setattr__(self, "stages", tuple(_stage(index, stage) for index, stage in enumerate(self.stages)))
         self._require(self.precision in ("fp32", "bf16"), "precision", "'fp32' or 'bf16'")
-        self._require_counts("seed", least=0, most=1 << 62)
+        self._require_counts("seed", least=0, most=MAX_SEED)
+        self._require(len(self.stages) > 0, "stages", "one at least")
+        self._check_networks()
+        for index, stage in enumerate(self.stages):
+            try:
+                self._check_stage(stage)
+            except ConfigError as error:
+                raise error.below(f"stages.{index}") from None
+        longest = max(stage.frames for stage in self.stages)
+        least = 1 if longest == 1 else _spans(longest)[0] + 1
+        self._require_counts("max_t")
+        self._require(self.max_t >= least, "max_t", f"at least {least}, which a stage of {longest} frames a clip needs")
+
+    def _check_networks(self) -> None:
         needs = any(stage.adversarial for stage in self.stages)
         self._require(not needs or self.discriminator is not None, "discriminator", "a table, since a stage is adversarial")
+        motion: Any = self.generator.motion
+        self._require(motion is not None, "generator.motion", "a table: what a generator is trained on moves")
+        self._require(motion.kind == "conv", "generator.motion.kind", "'conv', since the motion of a clip is told by the codes around a moment")
+        self._require(self.generator.c_dim == 0, "generator.c_dim", "0, since no clip has a class here")
+        if self.discriminator is not None:
+            self._require(self.discriminator.c_dim == 0, "discriminator.c_dim", "0, since no clip has a class here")
+            resolution = self.generator.resolution
+            self._require(self.discriminator.resolution == resolution, "discriminator.resolution", f"{resolution} as the generator has")
+
+    def _check_stage(self, stage: StageConfig) -> None:
+        """What a stage asks for, and the networks cannot do; raises ConfigError with its key within the stage."""
+        highest = self.generator.resolution
+        stage._require(stage.resolution is None or stage.resolution <= highest, "resolution", f"at most the generator's, {highest}")
+        if stage.adversarial and self.discriminator is not None:
+            shown = self.discriminator.num_frames
+            stage._require(stage.frames == shown, "frames", f"{shown} as the discriminator has (num_frames), since the stage is adversarial")
 
     @property
     def total_steps(self) -> int:
@@ -343,11 +383,16 @@ def sample_times(clips: int, frames: int, max_t: int, rng: torch.Generator) -> T
     """Fractional times [clips, frames] in [0, max_t): a span of a power of two up to 32, its ends and points between (section 4)."""
     if frames == 1:
         return torch.rand(clips, 1, generator=rng) * (max_t - 1)
-    choices = [1 << i for i in range(6) if frames - 1 <= (1 << i) < max_t]
+    choices = [span for span in _spans(frames) if span < max_t]
     span = torch.tensor(choices)[torch.randint(len(choices), (clips, 1), generator=rng)].float()
     inside = torch.rand(clips, frames, generator=rng).sort(dim=1).values
     inside[:, 0], inside[:, -1] = 0, 1
     return torch.rand(clips, 1, generator=rng) * (max_t - 1 - span) + inside * span
+
+
+def _spans(frames: int) -> list[int]:
+    """The powers of two that the first and the last of so many frames may lie apart."""
+    return [1 << i for i in range(MAX_SPAN.bit_length()) if frames - 1 <= 1 << i]
 
 
 def _adam(*groups: list[nn.Parameter], lr: float) -> torch.optim.Adam:

@@ -232,6 +232,45 @@ def test_bad_recipes_name_file_and_key(tmp_path: Path, text: str, message: str) 
         Recipe.read(path)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("train.stages=[]", r"train\.stages is \(\), wanted one at least"),
+        ("train.stages.1.resolution=3", r"train\.stages\.1\.resolution is 3, wanted a power of two"),
+        ("train.stages.1.resolution=128", r"train\.stages\.1\.resolution is 128, wanted at most the generator's, 64"),
+        ("train.stages.1.frames=40", r"train\.stages\.1\.frames is 40, wanted at most 33"),
+        ("train.stages.3.frames=3", r"train\.stages\.3\.frames is 3, wanted 2 as the discriminator has"),
+        ("train.stages.2.edges=-5", r"train\.stages\.2\.edges is -5, wanted a number from 0"),
+        ("train.stages.2.codes_lr=-1", r"train\.stages\.2\.codes_lr is -1, wanted a number from 0"),
+        ("train.stages.2.squared=3", r"train\.stages\.2\.squared is 3, wanted a number from 0 to 1"),
+        ("train.stages.2.lr_end=1.5", r"train\.stages\.2\.lr_end is 1\.5, wanted a number from 0 to 1"),
+        ("train.stages.2.beta1=2", r"train\.stages\.2\.beta1 is 2, wanted a number from 0 to below 1"),
+        ("train.stages.2.beta1=1", r"train\.stages\.2\.beta1 is 1, wanted a number from 0 to below 1"),
+        ("train.max_t=8", r"train\.max_t is 8, wanted at least 9, which a stage of 8 frames"),
+        ("train.max_t=0", r"train\.max_t is 0, wanted a whole number from 1"),
+        ("train.seed=1152921504606846976", r"train\.seed is 1152921504606846976, wanted a whole number from 0 to 8796093022208"),
+        ("train.generator.motion=none", r"train\.generator\.motion is None, wanted a table"),
+        ("train.generator.motion.kind=lstm", r"train\.generator\.motion\.kind is 'lstm', wanted 'conv'"),
+        ("train.generator.c_dim=3", r"train\.generator\.c_dim is 3, wanted 0"),
+        ("train.discriminator.c_dim=3", r"train\.discriminator\.c_dim is 3, wanted 0"),
+        ("train.discriminator.resolution=32", r"train\.discriminator\.resolution is 32, wanted 64 as the generator has"),
+        ("train.generator.z_dim=32", r"train\.generator\.z_dim is 32, wanted 64 as the world skies has"),
+        ("train.generator.motion.z_dim=8", r"train\.generator\.motion\.z_dim is 8, wanted 32 as the world skies has"),
+        ("train.generator.motion.kernel_size=3", r"train\.generator\.motion\.kernel_size is 3, wanted at least 5"),
+        ("train.generator.motion.distance=100", r"train\.generator\.motion\.distance is 100, wanted at most 16"),
+    ],
+)
+def test_a_run_that_could_not_be_is_refused_by_file_and_key(change: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=rf"skies-2\.toml: {message}"):
+        Recipe.read(RECIPES / "skies-2.toml", [change])
+
+
+def test_the_largest_seed_and_the_shortest_span_can_be_run() -> None:
+    stage = StageConfig(steps=1, clips=2, frames=2)
+    one = Trainer(dataclasses.replace(tiny(stage), seed=1 << 43, max_t=2), PairedWorld(world("skies"), 16))
+    assert len(list(one.run())) == 1
+
+
 def test_values_of_a_recipe_can_be_overruled() -> None:
     recipe = Recipe.read(RECIPES / "skies-2.toml", ["train.seed=4", "train.stages.0.steps=7", "name=other", "train.precision=fp32"])
     plain = Recipe.read(RECIPES / "skies-2.toml")

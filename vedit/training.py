@@ -51,7 +51,16 @@ class Recipe(Config):
         self._table("train", TrainConfig)
         self._require(isinstance(self.name, str) and plain_name(self.name), "name", "letters, digits, '.', '_', '+' and '-'")
         self._require_counts("save_every")
-        world(self.world)
+        self._check_inputs(world(self.world))
+
+    def _check_inputs(self, place: World) -> None:
+        """The generator's inputs are what the world's clips are drawn from, so it has to have as many of them."""
+        where = f"as the world {self.world} has"
+        self._require(self.train.generator.z_dim == place.z_dim, "train.generator.z_dim", f"{place.z_dim} {where}")
+        motion: Any = self.train.generator.motion
+        self._require(motion.z_dim == place.motion_z_dim, "train.generator.motion.z_dim", f"{place.motion_z_dim} {where}")
+        self._require(motion.kernel_size >= place.kernel_size, "train.generator.motion.kernel_size", f"at least {place.kernel_size} {where}")
+        self._require(motion.distance <= place.distance, "train.generator.motion.distance", f"at most {place.distance} {where}")
 
     @classmethod
     def read(cls, path: Path, changes: Sequence[str] = ()) -> Recipe:
