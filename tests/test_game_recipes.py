@@ -16,6 +16,7 @@ from vedit.progress import finish
 from vedit.training import Recipe, RecipeError
 from vedit.training_game import GameRecipe, open_clips, read_recipe
 from vedit.training_plan import plan_game
+from vedit.training_watch import TrainingWarning
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 WANTED = {
@@ -158,6 +159,15 @@ def test_data_that_is_not_there_or_holds_videos_says_what_to_do(tmp_path: Path) 
             open_clips(GameRecipe(**values, data={"path": str(path)}))  # type: ignore[arg-type]
     with pytest.raises(RecipeError, match="nowhere"):
         open_clips(GameRecipe(**values, data={"path": str(tmp_path / "nowhere")}))  # type: ignore[arg-type]
+
+
+def test_a_beginning_that_is_not_there_is_told_by_the_plan() -> None:
+    game = tiny_config(kimg=0.004)
+    with pytest.warns(TrainingWarning) as told:
+        finish(plan_game(GameRecipe(name="tiny", game=game, begin_with="runs/other/state.pt", begin_discriminator="d.safetensors")))
+    first, second = (str(one.message) for one in told)
+    assert "begin_with = runs/other/state.pt of the recipe tiny is not there" in first
+    assert "begin_discriminator = d.safetensors of the recipe tiny is not there" in second
 
 
 def test_a_run_shorter_than_the_trial_and_odd_groups_can_be_planned() -> None:

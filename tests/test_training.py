@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,12 @@ from stylegan_v.losses import (
     shrunk,
 )
 from stylegan_v.training import Probes, StageConfig, TrainConfig, Trainer, sample_times, variances_of
+from tests.commands import Vedit
 from vedit.errors import VeditError
 from vedit.progress import finish
-from vedit.training import PairedWorld, Recipe, RecipeError, train
+from vedit.training import PairedWorld, Recipe, RecipeError, _begin, train
 from vedit.training_plan import plan
+from vedit.training_watch import TrainingWarning
 from vedit.worlds import world
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -282,6 +285,25 @@ def test_values_of_a_recipe_can_be_overruled() -> None:
 def test_an_overruling_that_fits_nothing_is_refused(change: str) -> None:
     with pytest.raises(RecipeError):
         Recipe.read(RECIPES / "skies-2.toml", [change])
+
+
+def test_a_beginning_that_is_not_there_is_told_by_the_plan_and_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    one = Recipe(name="tiny", world="skies", train=tiny(StageConfig(steps=1, clips=2)), begin_with="first-1.safetensors")
+    said = "begin_with = first-1.safetensors of the recipe tiny is not there: the head of the recipe.*how to get it.*--set begin_with=FILE"
+    with pytest.warns(TrainingWarning, match=said):
+        finish(plan(one))
+    with pytest.raises(RecipeError, match=said):
+        finish(train(one, tmp_path / "run"))
+    with pytest.raises(RecipeError, match="begin_with: no generator is called 'first-1'.*--set begin_with="):
+        finish(train(dataclasses.replace(one, begin_with="first-1"), tmp_path / "run"))
+
+
+def test_the_example_of_a_recipe_of_a_world_begins(vedit: Vedit) -> None:
+    said = vedit("train", "--help").stdout
+    (example,) = re.findall(r"vedit train recipes/portraits-2\.toml (.*)", said)
+    recipe = Recipe.read(RECIPES / "portraits-2.toml", re.findall(r"--set (\S+)", example))
+    _begin(Trainer(recipe.train, PairedWorld(world(recipe.world), recipe.train.generator.resolution)), recipe)
 
 
 def test_a_plan_counts_what_the_run_would_do() -> None:

@@ -20,6 +20,8 @@ from stylegan_v.generator import Generator
 from stylegan_v.training import TrainConfig, Trainer, TrainEvent
 from vedit.errors import VeditError
 from vedit.memory import ran_out
+from vedit.models.generators import NoGenerator, find_generator, load_generator
+from vedit.models.registry import UnknownModel
 from vedit.models.store import plain_name
 from vedit.pixels import save_sheet, to_pixels
 from vedit.progress import Progress, Task
@@ -27,6 +29,7 @@ from vedit.scores import motion_correlation, psnr
 from vedit.worlds import world
 from vedit.worlds.base import World
 
+FILES = (".safetensors", ".pkl", ".pt")  # that a run can begin with
 HELD_OUT_SEED = 20_000_000  # trainings draw from seeds far below
 
 
@@ -105,6 +108,22 @@ def overrule(values: dict[str, Any], change: str) -> None:
         raise RecipeError(f"found --set {change!r}, but the recipe has no place {key.strip()!r}; see its file for the keys") from None
 
 
+def begun_from(recipe: str, key: str, name: str) -> Path:
+    """The file that a recipe of that name goes on from by the setting `key`, which `name`s a generator or a file; RecipeError where it is not there."""
+    try:
+        if key == "begin_with":
+            return find_generator(name)
+        if Path(name).is_file():
+            return Path(name)
+    except UnknownModel as error:
+        if Path(name).suffix not in FILES:
+            raise RecipeError(f"{key}: {error}; or begin anew (--set {key}=)") from None
+    except NoGenerator:
+        pass
+    remedy = f"the head of the recipe's file may say how to get it; or begin with another (--set {key}=FILE), or anew (--set {key}=)"
+    raise RecipeError(f"{key} = {name} of the recipe {recipe} is not there: {remedy}")
+
+
 def train(recipe: Recipe, out: Path, *, resume: bool = False, device: str = "cpu") -> Task[Path]:
     """Run a recipe into the folder `out`; returns the path of the trained generator (its moving average).
 
@@ -144,9 +163,7 @@ def train(recipe: Recipe, out: Path, *, resume: bool = False, device: str = "cpu
 
 def _begin(trainer: Trainer, recipe: Recipe) -> None:
     """Give the trainer the weights that the recipe goes on from."""
-    from vedit.models import load_generator
-
-    first = load_generator(recipe.begin_with)
+    first = load_generator(begun_from(recipe.name, "begin_with", recipe.begin_with))
     if first.cfg != recipe.train.generator:
         raise RecipeError(f"begin_with: {recipe.begin_with} has another configuration than [train.generator]; give both the same")
     for network in (trainer.generator, trainer.ema):

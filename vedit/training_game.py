@@ -28,11 +28,9 @@ from vedit.data.reading import known_whole, read_through, remember_whole
 from vedit.data.sources import holds_videos
 from vedit.errors import VeditError
 from vedit.memory import ran_out
-from vedit.models.generators import NoGenerator, find_generator
-from vedit.models.registry import UnknownModel
 from vedit.models.store import plain_name
 from vedit.progress import Progress, Task
-from vedit.training import Recipe, RecipeError, overrule
+from vedit.training import Recipe, RecipeError, begun_from, overrule
 from vedit.training_metrics import MetricsConfig, evaluator
 from vedit.training_watch import Keeper, TrainingWarning, Watch, WatchConfig
 
@@ -260,10 +258,10 @@ def _begin(game: Game, recipe: GameRecipe, out: Path, resume: bool) -> None:
     judged = False
     for key in ("begin_with", "begin_discriminator"):
         if path := getattr(recipe, key):
-            file, parts = (find_generator, NETWORKS) if key == "begin_with" else (Path, ("discriminator",))
+            parts = NETWORKS if key == "begin_with" else ("discriminator",)
             try:
-                taken = begin_with(game, file(path), parts)
-            except (CheckpointError, SnapshotError, UnknownModel, NoGenerator) as error:
+                taken = begin_with(game, begun_from(recipe.name, key, path), parts)
+            except (CheckpointError, SnapshotError) as error:
                 raise RecipeError(f"{key}: {error}") from error
             judged = judged or "discriminator" in taken
             if key == "begin_discriminator" and not taken:

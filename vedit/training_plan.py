@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,8 +18,9 @@ from stylegan_v.ranks import Ranks
 from stylegan_v.training import Trainer
 from vedit.memory import peak_memory
 from vedit.progress import Progress, Task
-from vedit.training import PairedWorld, Recipe
+from vedit.training import PairedWorld, Recipe, RecipeError, begun_from
 from vedit.training_game import GameRecipe, fitting_clips, whole
+from vedit.training_watch import TrainingWarning
 from vedit.worlds import world
 
 FEW = 4  # clips
@@ -51,7 +53,8 @@ class Plan:
 
 
 def plan(recipe: Recipe, device: str = "cpu") -> Task[Plan]:
-    """Try a few steps of every stage of a recipe on random weights; nothing is written."""
+    """Try a few steps of every stage of a recipe on random weights; nothing is written. Warns where what it begins with is not there."""
+    _look_for_beginnings(recipe)
     stages = []
     for index, stage in enumerate(recipe.train.stages):
         yield Progress("plan", index, len(recipe.train.stages), f"stage {index}")
@@ -70,6 +73,16 @@ def plan(recipe: Recipe, device: str = "cpu") -> Task[Plan]:
     sizes = [sum(weight.numel() for weight in network.parameters()) if network else 0 for network in (trainer.generator, judge)]
     yield Progress("plan", len(stages), len(stages))
     return Plan(sizes[0], sizes[1], tuple(stages), peak_memory(device))
+
+
+def _look_for_beginnings(recipe: Recipe | GameRecipe) -> None:
+    """Warn of files that the run would begin with, and that are not there: it may be another machine that trains."""
+    for key in ("begin_with", "begin_discriminator"):
+        if name := getattr(recipe, key, ""):
+            try:
+                begun_from(recipe.name, key, name)
+            except RecipeError as error:
+                warnings.warn(str(error), TrainingWarning, stacklevel=3)
 
 
 @dataclass(frozen=True)
@@ -109,9 +122,11 @@ class GamePlan:
 def plan_game(recipe: GameRecipe, device: str = "cpu", processes: int = 1) -> Task[GamePlan]:
     """Try steps of a game without R1 and with it, a micro-batch each, on clips of noise; nothing is written.
 
-    A data set, where the recipe names one, is read through to see that it fits; RecipeError or DataError where it does not. On the CPU at
-    most four clips make up that micro-batch, and the memory of a whole one is extrapolated from two sizes.
+    A data set, where the recipe names one, is read through to see that it fits; RecipeError or DataError where it does not; a warning where
+    what it begins with is not there. On the CPU at most four clips make up that micro-batch, and the memory of a whole one is extrapolated
+    from two sizes.
     """
+    _look_for_beginnings(recipe)
     _, micro = shares(recipe.game, Ranks(0, processes))  # raises where the batch does not divide
     tried = min(micro, _fitting(recipe.game, FEW)) if device == "cpu" else micro
     if recipe.data.path:

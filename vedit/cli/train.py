@@ -29,7 +29,9 @@ def train(
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Another value for a key of the recipe; can be repeated.", show_default=False)
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the recipe as it would run, sizes, time and memory; train nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the recipe as it would run, sizes, time and memory, and what is missing; train nothing.")
+    ] = False,
     device: Device = "auto",
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -40,7 +42,7 @@ def train(
       vedit train recipes/custom-256.toml --data talks-256.zip --out runs/talks --nproc 4
       vedit train recipes/custom-256.toml --data talks-256.zip --out runs/talks --nproc 4 --resume
       vedit train recipes/laptop-64.toml --data talks.zip --set game.kimg=50 --dry-run
-      vedit train recipes/portraits-2.toml --out runs/portraits-2
+      vedit train recipes/portraits-2.toml --set begin_with=portraits-2 --set name=portraits-3
       vedit generate -g runs/talks/custom-256.safetensors
 
     On several machines, each with the recipe and the data at the same paths, and the run's folder one that they share, torchrun starts the processes:
