@@ -26,7 +26,9 @@ _PHRASES: dict[str, Words] = {
         girlish face; baby-faced; baby face; a baby face; as a child; as a kid; a schoolboy; a schoolgirl; a college student; an adolescent; a
         youngster; {him} when {he} was young; {him} twenty years ago; {him} years ago; back when {he} was a teenager; give {him} {his} youth
         back; iron out the wrinkles; a facelift for {him}; give {him} a facelift; erase {his} wrinkles; in the prime of youth; make {him} a
-        teenager; knock off some years; take a few decades off; young and fresh; youth
+        teenager; knock off some years; take a few decades off; young and fresh; youth; turn back the clock; turn the clock back; as {he} was
+        in college; like in college; like {he} did in college; a fresh twenty-something face; a twenty-something; too many wrinkles; {he} has
+        too many wrinkles; back to {his} school days; as {he} looked years ago; like {he} used to look
     """),
     "age0": listed("in {his} forties; in {his} fifties; forty years old; fifty years old; neither young nor old; a grown-up; an adult"),
     "beard+": listed("""
@@ -63,14 +65,16 @@ _PHRASES: dict[str, Words] = {
         less makeup; get rid of the makeup; lose the makeup; no eye shadow; no make-up at all; {he} wears no makeup; not made-up; plain face;
         au naturel; ditch the makeup; scrub off the makeup; scrub {his} face clean; wipe off the lipstick; wipe the makeup off; wipe the
         lipstick off; bare lips; no lip gloss; no eyeliner; no mascara; no blush; no foundation; without eyeliner; unadorned; a natural face;
-        makeup-free; tone down the makeup; tone the makeup down; too much makeup; {he} wears too much makeup; cleanse {his} face
+        makeup-free; tone down the makeup; tone the makeup down; too much makeup; {he} wears too much makeup; cleanse {his} face; a bare face
+        only; only {his} bare face; nothing on {his} face; no foundation at all; too much foundation; get that foundation off
     """),
     "skin_light": listed("""
         paler; a paler face; make {his} skin paler; paler skin; lighter skin; lighten {his} skin; make the skin lighter; fairer skin; a pale
         complexion; a fair complexion; a light complexion; a lighter complexion; white skin; whiter skin; a lighter skin tone; light skin
         tone; no tan; pale as snow; less tanned; turn {his} skin white; porcelain skin; ivory skin; ghostly pale; a ghostly face; pallid; an
         ashen face; milky skin; white as a sheet; a white person; a white man; a white woman; a caucasian person; a northern complexion;
-        bleach {his} skin; make {him} pale; make {him} white; light-skinned
+        bleach {his} skin; make {him} pale; make {him} white; light-skinned; never goes out in the sun; someone who never sees the sun; out of
+        the sun for years
     """),
     "skin_tan": listed("""
         tan {him}; a suntan; a tanned complexion; a bit of a tan; sun-kissed skin; an olive complexion; bronzed; bronze skin; caramel skin; a
@@ -85,7 +89,8 @@ _PHRASES: dict[str, Words] = {
         deep brown skin; a darker skin tone; a dark skin tone; a black person; a black man; a black woman; very dark skin; turn {his} skin
         dark; an African complexion; deep dark skin; ebony skin; chocolate skin; a black guy; a black lady; make {him} black; an african man;
         an african woman; deeply dark skin; much more melanin; make {his} complexion much darker; deep brown complexion; rich dark skin; dark
-        as night skin
+        as night skin; a deeper complexion; a much deeper complexion; deeper skin; a deep complexion; much deeper skin tone; deepen {his} skin
+        tone; give {him} darker skin
     """),
     "glasses+": listed("""
         put glasses on {him}; put {his} glasses on; put on glasses; add glasses; give {him} glasses; {he} needs glasses; reading glasses; a
@@ -103,7 +108,9 @@ _PHRASES: dict[str, Words] = {
         not bespectacled; put {his} glasses away; contact lenses; {he} has switched to contacts; lose the eyewear; without the eyewear; no
         lenses on {his} nose; no shades; no sunglasses; ditch the glasses; ditch the specs; ditch the spectacles; whip off the glasses; {he}
         took {his} glasses off; {he} took off {his} glasses; contacts; {he} wears contacts; contact lenses instead of glasses; nothing on
-        {his} nose; an unobstructed face; {his} eyes without glasses; perfect eyesight; laser eye surgery; glasses off; specs off
+        {his} nose; an unobstructed face; {his} eyes without glasses; perfect eyesight; laser eye surgery; glasses off; specs off; lose the
+        frames; no frames; drop the frames; take the frames off; contacts since last month so no glasses; {he} switched to contacts; {he}
+        swapped glasses for contacts
     """),
     "long": listed("""
         longer hair; much longer hair; grow {his} hair; let {his} hair grow; grow {his} hair long; make {his} hair longer; make {his} hair

@@ -70,7 +70,11 @@ DENIALS = listed("""
     {x}; ditch the {x}; scrap the {x}; lose that {x}; I hate the {x}; I hate that {x}; I don't like the {x}; I'd love it without {x}; enough
     of the {x}; let's get rid of the {x}; let's lose the {x}; let's remove {x}; wipe away the {x}; make the {x} go away; make the {x}
     disappear; make the {x} vanish; kill the {x}; less {x}; there's too much {x}; too much {x}; {x} no longer; nobody needs {x}; just no {x};
-    {x} should vanish; throw the {x} out; not {x} please; {he} never had {x}; strip the {x}; only without {x}
+    {x} should vanish; throw the {x} out; not {x} please; {he} never had {x}; strip the {x}; only without {x}; take out the {x}; take that {x}
+    out; the {x} looks fake, take it out; the {x} look fake, take them out; the {x} looks wrong, remove it; the {x} looks silly, get rid of
+    it; the {x} spoils it, take it away; those {x} spoil the picture, take them away; the {x} bothers me; that {x} is ugly; {x}? no thanks;
+    see the {x}? get rid of it; see those {x}? remove them; I'm tired of the {x}; nobody wants the {x}, lose it; I'd rather not see the {x};
+    the {x}, take it out; the {x}, take them out; the {x}, get rid of them; why the {x}? take it off; leave out the {x}; leave the {x} out
 """)
 _WISHES = listed("""
     I wish {s} were {x}; could {s} be {x}?; {s} should be {x}; let {s} get {x}; {s} could be way {x}; {s} needs to be {x}; {s} ought to be

@@ -67,7 +67,8 @@ _PHRASES: dict[str, Words] = {
         calm the sun down; a subdued sun; a muted sun; a gentle sun; a softer sun; softer sunlight; softer light from the sun; a mild sun;
         dimmed sunlight; the sun is blinding me; too sunny; it's too sunny; shade the sun; tame the sun; the sun less intense; make the sun
         less bright; cut the glare; reduce the glare; reduce the sun; cover up the sun; switch off the sun; turn off the sun; tone that sun
-        down; the sun veiled; a sunless sky; no sun today
+        down; the sun veiled; a sunless sky; no sun today; tone down the glare; tone down the glare of the sun; the sun hurts to look at; it
+        hurts to look at the sun; the sun hurts my eyes; the glare hurts; a sun that doesn't hurt to look at
     """),
     "high": listed("""
         raise the sun; move the sun up; lift the sun; a higher sun; the sun higher up; put the sun higher; the sun higher in the sky; at noon;
@@ -77,7 +78,10 @@ _PHRASES: dict[str, Words] = {
         climbs; the sun climbing; the sun climbing higher; a rising sun high above; make the sun rise higher; hoist the sun; the sun up high;
         midday sun; noonday sun; a noon sun; the sun over our heads; the sun directly overhead; the sun right overhead; the sun way up high;
         move the sun overhead; shift the sun up; shift the sun upwards; sun higher; elevate the sun; the sun should climb; up goes the sun;
-        the sun towers above
+        the sun towers above; high above the horizon; far above the horizon; the sun well above the horizon; lift the sun well above the
+        horizon; lift the sun way up above the horizon; raise the sun far above the horizon; the sun up and away from the horizon; the sun up
+        from the horizon; the sun far from the horizon; bring the sun up; take the sun up; higher up with the sun; the sun ought to stand
+        higher; up with the sun; the sun so high that it is overhead
     """),
     "low": listed("""
         lower the sun; move the sun down; a lower sun; the sun lower down; put the sun lower; the sun lower in the sky; sink the sun; let the
@@ -88,7 +92,9 @@ _PHRASES: dict[str, Words] = {
         sinks low; the sun dips; the sun dipping; let the sun dip towards the horizon; the sun dipping to the horizon; the sun descends; the
         sun descending; a descending sun; shift the sun down; shift the sun downwards; sun lower; the sun hugging the horizon; the sun at the
         skyline; the sun near the skyline; the sun almost touching the ground; the sun nearly at the horizon; the sun hanging low; a
-        low-hanging sun; down goes the sun; the sun at horizon level; ease the sun down
+        low-hanging sun; down goes the sun; the sun at horizon level; ease the sun down; the sun sitting lower; the sun a lot lower; down with
+        the sun; the sun nearly down; almost touching the ground; the sun almost down at the horizon; a sun close to the ground; take the sun
+        down; the sun low in the sky
     """),
     "left": listed("move the sun to the left; put the sun on the left; the sun further left; sun left"),
     "right": listed("move the sun to the right; put the sun on the right; the sun further right; sun right"),
@@ -108,7 +114,9 @@ _PHRASES: dict[str, Words] = {
         aurora; away with the aurora; less aurora; a weaker aurora; fade the aurora; hide the polar lights; an ordinary sky without aurora; no
         borealis; no green lights; the green lights are gone; remove the green lights; lose the green lights; turn the green lights off; no
         shimmering lights; no dancing lights; ditch the aurora; ditch the northern lights; stop the northern lights; no more polar lights; no
-        more northern lights; the northern lights fade away; only stars and no aurora; the sky without green
+        more northern lights; the northern lights fade away; only stars and no aurora; the sky without green; take the green ribbons out; take
+        the lights in the sky out; the lights in the sky look fake; take out the aurora; take out the northern lights; a sky without ribbons
+        of light; no ribbons of light; no glowing ribbons
     """),
     "mountains+": listed("""
         higher mountains; taller mountains; bigger mountains; add mountains; raise the mountains; make the mountains higher; make the
@@ -177,7 +185,9 @@ _LACKS: dict[str, Words] = {
     "day": listed("night; darkness; stars"),
     "clear": listed("clouds; clouds; cloud; cloudy; overcast"),
     "sun-": listed("sun; sunshine; sunlight"),
-    "aurora-": listed("aurora; northern lights; polar lights; green streaks; aurora streaks; green lights; green glow"),
+    "aurora-": listed("""
+        aurora; northern lights; polar lights; green streaks; green lights; green glow; green ribbons; glowing ribbons; ribbons of light; dancing lights
+    """),
     "mountains-": listed("mountains; mountain; peaks; hills"),
     "sea-": listed("sea; water; lake; ocean"),
     "haze-": listed("fog; mist; haze; foggy"),
