@@ -22,7 +22,7 @@ class ConditionalGenerator(VeditError, ValueError):
     """A generator wants to be told a class, and there is no saying which."""
 
     def __init__(self, name: str, classes: int) -> None:
-        super().__init__(f"generator {name} draws {classes} classes and wants to be told which: give --class 0 to {classes - 1}, or take one without labels")
+        super().__init__(f"generator {name} draws {classes} classes and wants to be told which: give --class N, 0 to {classes - 1}, or take another")
 
 
 class NoSuchClass(VeditError, ValueError):
